@@ -1,0 +1,250 @@
+//! What comes in: one message, borrowed from the columns of its batch.
+
+use std::fmt;
+
+use serde::Deserialize;
+
+use crate::columns::{blob, item, range};
+use crate::failure::Failure;
+use crate::raw::Batch;
+use crate::value::{Value, kind};
+
+pub(crate) const KEY: &str = ":key";
+pub(crate) const CONTENT_TYPE: &str = ":content-type";
+pub(crate) const REPLY_TO: &str = ":reply-to";
+pub(crate) const CORRELATION_ID: &str = ":correlation-id";
+
+/// One message. Everything is borrowed from the batch that the host passed, nothing is copied or decoded before it is
+/// asked for; the value itself is a few words and may be copied freely.
+#[derive(Clone, Copy)]
+pub struct Message<'a> {
+    batch: &'a Batch,
+    /// The batch's dictionary, checked once to be text.
+    strings: &'a str,
+    index: usize,
+}
+
+impl<'a> Message<'a> {
+    /// `strings` is the batch's dictionary, `index` the message's place in the batch.
+    pub(crate) fn new(batch: &'a Batch, strings: &'a str, index: usize) -> Message<'a> {
+        Message { batch, strings, index }
+    }
+
+    /// The name of the stream that it was read from, as in the configuration.
+    pub fn stream(&self) -> &'a str {
+        &self.batch.stream
+    }
+
+    /// The partition of the stream; 0 where a stream has but one.
+    pub fn partition(&self) -> u32 {
+        item(&self.batch.partitions, self.index, 0)
+    }
+
+    /// The place in the partition: rises with gaps. With stream and partition it identifies the message on this host.
+    pub fn sequence(&self) -> u64 {
+        item(&self.batch.sequences, self.index, 0)
+    }
+
+    /// How often the message has been given to this handler, this time included; from 1.
+    pub fn attempt(&self) -> u32 {
+        item(&self.batch.attempts, self.index, 1)
+    }
+
+    /// When the message was made, or came in where its maker did not say: nanoseconds since 1970-01-01T00:00:00Z.
+    pub fn timestamp(&self) -> Option<i64> {
+        match item(&self.batch.timestamps, self.index, 0) {
+            0 => None,
+            nanoseconds => Some(nanoseconds),
+        }
+    }
+
+    /// Subject, topic, queue or routing key, as its broker calls it. Empty: none.
+    pub fn subject(&self) -> &'a str {
+        self.string(item(&self.batch.subjects, self.index, 0))
+    }
+
+    /// The identifier that the broker gave, where it gave one.
+    pub fn id(&self) -> Option<&'a str> {
+        match blob(&self.batch.ids, self.index) {
+            [] => None,
+            bytes => core::str::from_utf8(bytes).ok(),
+        }
+    }
+
+    /// The partition or ordering key.
+    pub fn key(&self) -> Option<&'a [u8]> {
+        self.header(KEY)?.as_bytes()
+    }
+
+    /// The headers in their order, repeats included, without the key. A name that begins with one `:` is metadata
+    /// ([`content_type`](Message::content_type) and its kind); a broker's own name that begins so has the colon doubled.
+    pub fn headers(&self) -> Headers<'a> {
+        Headers { message: *self, entries: range(&self.batch.headers.ends, self.index) }
+    }
+
+    /// The first header of this name.
+    pub fn header(&self, name: &str) -> Option<Value<'a>> {
+        let mut entries = range(&self.batch.headers.ends, self.index);
+        entries.find(|&entry| self.header_name(entry) == name).map(|entry| self.header_value(entry))
+    }
+
+    /// The media type of the body.
+    pub fn content_type(&self) -> Option<&'a str> {
+        self.header(CONTENT_TYPE)?.as_text()
+    }
+
+    /// The subject on which the sender awaits an answer.
+    pub fn reply_to(&self) -> Option<&'a str> {
+        self.header(REPLY_TO)?.as_text()
+    }
+
+    /// What pairs an answer with its question.
+    pub fn correlation_id(&self) -> Option<&'a [u8]> {
+        self.header(CORRELATION_ID)?.as_bytes()
+    }
+
+    /// The body as it came.
+    pub fn body(&self) -> &'a [u8] {
+        blob(&self.batch.bodies, self.index)
+    }
+
+    /// The body as text.
+    ///
+    /// # Errors
+    /// A body that is not UTF-8 is rejected.
+    pub fn text(&self) -> Result<&'a str, Failure> {
+        core::str::from_utf8(self.body()).map_err(|error| Failure::reject(format_args!("body is not text: {error}")))
+    }
+
+    /// The body, parsed as JSON. `T` may borrow from it.
+    ///
+    /// # Errors
+    /// A body that is not JSON, or not of this shape, is rejected with the parser's reason.
+    pub fn json<T: Deserialize<'a>>(&self) -> Result<T, Failure> {
+        serde_json::from_slice(self.body()).map_err(|error| {
+            let what = if error.is_data() { "body is not as expected" } else { "body is not JSON" };
+            Failure::reject(format_args!("{what}: {error}"))
+        })
+    }
+
+    fn string(&self, index: u32) -> &'a str {
+        self.strings.get(range(&self.batch.strings.ends, index as usize)).unwrap_or_default()
+    }
+
+    fn header_name(&self, entry: usize) -> &'a str {
+        self.string(item(&self.batch.headers.names, entry, 0))
+    }
+
+    fn header_value(&self, entry: usize) -> Value<'a> {
+        let headers = &self.batch.headers;
+        Value::decode(item(&headers.kinds, entry, kind::TEXT), blob(&headers.values, entry))
+    }
+}
+
+/// Names the message without showing its contents.
+impl fmt::Debug for Message<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "message {}/{}/{}", self.stream(), self.partition(), self.sequence())
+    }
+}
+
+/// The headers of one message; made by [`Message::headers`].
+#[derive(Clone, Debug)]
+pub struct Headers<'a> {
+    message: Message<'a>,
+    entries: core::ops::Range<usize>,
+}
+
+impl<'a> Iterator for Headers<'a> {
+    type Item = (&'a str, Value<'a>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let message = self.message;
+        let entry = self.entries.find(|&entry| message.header_name(entry) != KEY)?;
+        Some((message.header_name(entry), message.header_value(entry)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{batch as fixture_batch, message};
+
+    #[test]
+    fn every_column_is_read_at_its_own_place() {
+        let first = message().stream("s").body("one");
+        let second = message()
+            .partition(3)
+            .sequence(99)
+            .attempt(2)
+            .timestamp(5)
+            .subject("orders.new")
+            .id("m-1")
+            .key(b"k\xff")
+            .header("n", "v")
+            .header("size", 12_i64)
+            .header("n", "again")
+            .content_type("text/plain")
+            .reply_to("back")
+            .correlation_id(b"c")
+            .body("two");
+        let third = message().subject("orders.new").header("n", "third");
+        let batch = fixture_batch(&[first, second, third]);
+        let strings = core::str::from_utf8(&batch.strings.data).unwrap();
+        let at = |index| Message::new(&batch, strings, index);
+
+        assert_eq!((at(0).stream(), at(0).body(), at(0).subject()), ("s", b"one".as_slice(), ""));
+        assert_eq!((at(0).attempt(), at(0).timestamp(), at(0).id(), at(0).key()), (1, None, None, None));
+        assert_eq!(at(0).headers().count(), 0);
+
+        let second = at(1);
+        assert_eq!((second.partition(), second.sequence(), second.attempt()), (3, 99, 2));
+        assert_eq!((second.timestamp(), second.subject(), second.id()), (Some(5), "orders.new", Some("m-1")));
+        assert_eq!(second.key(), Some(b"k\xff".as_slice()));
+        let headers: Vec<_> = second.headers().collect();
+        assert_eq!(headers[..3], [("n", Value::Text("v")), ("size", Value::Integer(12)), ("n", Value::Text("again"))]);
+        assert_eq!(headers.len(), 6, "the key is no header, metadata is: {headers:?}");
+        assert_eq!(second.header("n"), Some(Value::Text("v")));
+        assert_eq!(second.header("none"), None);
+        assert_eq!((second.content_type(), second.reply_to()), (Some("text/plain"), Some("back")));
+        assert_eq!((second.correlation_id(), second.text().unwrap()), (Some(b"c".as_slice()), "two"));
+
+        assert_eq!((at(2).subject(), at(2).body(), at(2).key()), ("orders.new", b"".as_slice(), None));
+        assert_eq!(at(2).header("n"), Some(Value::Text("third")));
+        assert_eq!(at(2).attempt(), 1);
+    }
+
+    #[test]
+    fn a_body_of_the_wrong_form_is_rejected_with_the_reason() {
+        let bad = message().body(b"\xff");
+        let failure = bad.message().text().unwrap_err();
+        assert!(failure.is_reject() && failure.reason().starts_with("body is not text: "), "{failure}");
+
+        let bad = message().body("no JSON");
+        let failure = bad.message().json::<u32>().unwrap_err();
+        assert!(failure.is_reject() && failure.reason().starts_with("body is not JSON: expected ident"), "{failure}");
+
+        let bad = message().body("\"four\"");
+        let failure = bad.message().json::<u32>().unwrap_err();
+        assert!(failure.reason().starts_with("body is not as expected: invalid type: string"), "{failure}");
+    }
+
+    #[test]
+    fn json_may_borrow_from_the_body() {
+        let fixture = message().body("\"text\"");
+        let text: &str = fixture.message().json().unwrap();
+        assert_eq!(text, "text");
+    }
+
+    #[test]
+    fn indexes_out_of_range_read_as_nothing() {
+        let mut batch = fixture_batch(&[message().subject("s").header("n", "v").body("b")]);
+        batch.subjects = vec![77];
+        batch.headers.names = vec![88];
+        batch.bodies.ends = vec![5000];
+        let strings = core::str::from_utf8(&batch.strings.data).unwrap();
+        let message = Message::new(&batch, strings, 0);
+        assert_eq!((message.subject(), message.body()), ("", b"".as_slice()));
+        assert_eq!(message.headers().collect::<Vec<_>>(), [("", Value::Text("v"))]);
+    }
+}

@@ -1,0 +1,167 @@
+//! From a source into a stream, and the acknowledgements back. The only place where a source is connected again.
+
+use super::{Backoff, BrokerError, Source};
+use crate::stream::{Acks, Permits, Stream};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// What the host wants of a pump or publisher.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Order {
+    /// Go on.
+    Run,
+    /// Read no more, but go on acknowledging.
+    Drain,
+    /// Close.
+    Close,
+}
+
+/// Where a connection stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// On its way.
+    Connecting,
+    /// Working.
+    Up,
+    /// Lost; the try with this number, from 1, is made at this time.
+    BackingOff {
+        /// From 1.
+        attempt: u32,
+        /// When.
+        next: Instant,
+    },
+    /// A finite source has given all it has.
+    Finished,
+    /// It has stopped for good.
+    Failed(String),
+}
+
+impl Link {
+    /// Whether nothing more will come of it.
+    pub fn is_over(&self) -> bool {
+        matches!(self, Link::Finished | Link::Failed(_))
+    }
+}
+
+/// The most messages asked of a source at once.
+const MOST: usize = 1024;
+
+/// Moves messages from one source into one stream until it is told to close.
+pub struct Pump {
+    source: Box<dyn Source>,
+    stream: Stream,
+    acks: Acks,
+    order: watch::Receiver<Order>,
+    link: watch::Sender<Link>,
+}
+
+impl Pump {
+    /// A pump that is not yet running.
+    pub fn new(
+        source: Box<dyn Source>,
+        stream: Stream,
+        acks: Acks,
+        order: watch::Receiver<Order>,
+        link: watch::Sender<Link>,
+    ) -> Pump {
+        Pump { source, stream, acks, order, link }
+    }
+
+    /// Runs until told to close. A source that ends or fails for good only stops the reading.
+    pub async fn run(mut self) {
+        let mut backoff = Backoff::default();
+        let mut attempt = 0;
+        while *self.order.borrow() == Order::Run {
+            self.link.send_replace(Link::Connecting);
+            let lost = match self.source.connect().await {
+                Ok(()) => {
+                    self.link.send_replace(Link::Up);
+                    backoff.reset();
+                    attempt = 0;
+                    match self.read().await {
+                        Ok(()) => break,
+                        Err(e) => e,
+                    }
+                }
+                Err(e) => e,
+            };
+            attempt += 1;
+            let name = self.stream.name().clone();
+            let wait = match lost {
+                BrokerError::Finished => {
+                    self.link.send_replace(Link::Finished);
+                    break;
+                }
+                BrokerError::Fatal(e) => {
+                    tracing::error!(stream = %name, error = %format!("{e:#}"), "source stopped for good");
+                    self.link.send_replace(Link::Failed(format!("{e:#}")));
+                    break;
+                }
+                BrokerError::Disconnected(e) => (backoff.next_delay(), e),
+                BrokerError::BackOff(least, e) => (backoff.next_delay().max(least), e),
+            };
+            tracing::warn!(stream = %name, error = %format!("{:#}", wait.1), wait = ?wait.0, attempt, "source lost, trying again");
+            self.link.send_replace(Link::BackingOff { attempt, next: Instant::now() + wait.0 });
+            self.pause(wait.0).await;
+        }
+        self.drain().await;
+        self.source.close().await;
+    }
+
+    /// Reads while it may. `Ok` where the host wants no more.
+    async fn read(&mut self) -> Result<(), BrokerError> {
+        let mut permits: Option<Permits> = None;
+        loop {
+            match permits.take() {
+                None => tokio::select! {
+                    biased;
+                    () = changed(&mut self.order) => return Ok(()),
+                    Some(tokens) = self.acks.recv() => self.source.settle(&tokens).await?,
+                    granted = self.stream.permits(MOST) => permits = Some(granted),
+                    idle = self.source.idle() => idle?,
+                },
+                Some(granted) => tokio::select! {
+                    biased;
+                    () = changed(&mut self.order) => return Ok(()),
+                    Some(tokens) = self.acks.recv() => {
+                        permits = Some(granted);
+                        self.source.settle(&tokens).await?;
+                    }
+                    received = self.source.recv(granted.count()) => self.stream.append_received(granted, received?),
+                },
+            }
+        }
+    }
+
+    /// Passes acknowledgements on until the host says close, and those that are there by then.
+    async fn drain(&mut self) {
+        loop {
+            tokio::select! {
+                biased;
+                Some(tokens) = self.acks.recv() => drop(self.source.settle(&tokens).await),
+                () = closed(&mut self.order) => break,
+            }
+        }
+        while let Ok(tokens) = self.acks.try_recv() {
+            drop(self.source.settle(&tokens).await);
+        }
+    }
+
+    async fn pause(&mut self, wait: Duration) {
+        tokio::select! { () = tokio::time::sleep(wait) => {}, () = changed(&mut self.order) => {} }
+    }
+}
+
+/// Waits until the order is more than to run; for ever where nobody gives orders.
+pub(super) async fn changed(order: &mut watch::Receiver<Order>) {
+    if order.wait_for(|o| *o > Order::Run).await.is_err() {
+        std::future::pending().await
+    }
+}
+
+/// Waits until the order is to close, or whoever gave orders is gone.
+pub(super) async fn closed(order: &mut watch::Receiver<Order>) {
+    // An error means that the host itself is gone, which closes as well.
+    let _ = order.wait_for(|o| *o == Order::Close).await;
+}

@@ -1,0 +1,83 @@
+//! The command line: arguments, configuration, run, exit code. One file for each subcommand.
+//!
+//! Exit codes: 0 all is well; 1 something went wrong while running, or messages were left unsettled, or `invoke`'s message
+//! was not done; 2 the arguments, the configuration or a module are wrong, and nothing was started; 130 a second Ctrl-C.
+
+mod check;
+mod inspect;
+mod invoke;
+mod logging;
+mod run;
+mod summary;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// All is well.
+pub const OK: u8 = 0;
+/// Something went wrong while running.
+pub const FAILED: u8 = 1;
+/// The arguments, the configuration or a module are wrong; nothing was started.
+pub const REFUSED: u8 = 2;
+/// A second Ctrl-C.
+pub const INTERRUPTED: u8 = 130;
+
+/// Runs message handlers as sandboxed WebAssembly components, swapped while messages flow.
+#[derive(Parser)]
+#[command(name = "pelton", version, after_help = EXIT_CODES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 all is well; 1 something went wrong while running, messages were left unsettled, or \
+an invoked message was not done; 2 the arguments, the configuration or a module are wrong, and nothing was started; \
+130 a second Ctrl-C.\n\nRUST_LOG sets what is logged to standard error, as in RUST_LOG=pelton=debug.";
+
+#[derive(Subcommand)]
+enum Command {
+    Run(run::Arguments),
+    Check(check::Arguments),
+    Invoke(Box<invoke::Arguments>),
+    Inspect(inspect::Arguments),
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().thread_name("pelton-io").enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("pelton: cannot start threads: {error}");
+            return ExitCode::from(FAILED);
+        }
+    };
+    let code = runtime.block_on(async {
+        match arguments.command {
+            Command::Run(arguments) => run::run(arguments).await,
+            Command::Check(arguments) => check::check(&arguments).await,
+            Command::Invoke(arguments) => invoke::invoke(*arguments).await,
+            Command::Inspect(arguments) => inspect::inspect(&arguments).await,
+        }
+    });
+    // A read of standard input that never returns must not keep the program.
+    runtime.shutdown_background();
+    ExitCode::from(code)
+}
+
+/// A configuration file, or what is wrong with it on standard error.
+fn load(path: &std::path::Path) -> Option<crate::config::Config> {
+    match crate::config::Config::load(path) {
+        Ok(config) => Some(config),
+        Err(errors) => {
+            eprintln!("{errors}");
+            None
+        }
+    }
+}
+
+/// `NAME=VALUE`.
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or_else(|| format!("'{text}' is not NAME=VALUE"))?;
+    Ok((name.to_owned(), value.to_owned()))
+}

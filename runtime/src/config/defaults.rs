@@ -1,0 +1,96 @@
+//! What holds where the configuration says nothing. Sizes are in bytes.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::Environment;
+use super::model::{
+    BatchConfig, BufferConfig, Format, HandlerConfig, InstancePolicy, Limits, Ordering, ReloadConfig, RetryConfig,
+    WhenFull, Workers,
+};
+
+/// Orchestrators send SIGKILL 30 s after SIGTERM: longer would not be granted.
+pub(super) const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Far above what brokers let through, and low enough that a file without line breaks does not fill the memory.
+pub(super) const MAX_MESSAGE: u64 = 16 << 20;
+
+/// Ten thousand small messages hide the pauses of a source; the bytes bind where messages are large. Waiting is the
+/// only choice that loses nothing.
+pub(super) const BUFFER: BufferConfig = BufferConfig { messages: 10_000, bytes: 64 << 20, when_full: WhenFull::Block };
+
+/// A message like those of most feeds.
+pub(super) const GENERATE_SIZE: usize = 256;
+/// Any fixed number would do: two runs make the same messages.
+pub(super) const GENERATE_SEED: u64 = 0;
+
+/// What people read and what `cat`, `grep` and `jq` take.
+pub(super) const FORMAT: Format = Format::Lines;
+/// A restart must not delete the results of the run before.
+pub(super) const APPEND: bool = true;
+
+/// One worker handles a million small messages a second; more is a choice, as it gives up the order.
+pub(super) const WORKERS: Workers = Workers { min: 1, max: 1 };
+/// Beyond 256 messages the cost of a call no longer shows in the cost of a message. Waiting would only add delay: while
+/// a worker is busy, the next batch grows by itself.
+pub(super) const BATCH: BatchConfig = BatchConfig { max: 256, wait: Duration::ZERO };
+/// Order costs parallelism and lets one message that retries hold up others.
+pub(super) const ORDERING: Ordering = Ordering::None;
+/// A fresh instance costs about 20 µs, a thousand times what a message in a batch does.
+pub(super) const INSTANCE: InstancePolicy = InstancePolicy::UntilTrap;
+/// Delays of 0.1, 0.2, 0.4 and 0.8 s outlast a restart of what the guest calls; what fails five times fails again.
+pub(super) const RETRY: RetryConfig = RetryConfig {
+    max_attempts: 5,
+    initial_delay: Duration::from_millis(100),
+    max_delay: Duration::from_secs(30),
+    multiplier: 2.0,
+};
+/// Room for a component with its own JavaScript engine; a second is for ever to a handler that computes; outputs have
+/// room for one message of the largest size.
+pub(super) const LIMITS: Limits = Limits { memory: 64 << 20, deadline: Duration::from_secs(1), output: MAX_MESSAGE };
+/// The watch notices within milliseconds; the poll is for network file systems, and reads only the file's metadata.
+pub(super) const RELOAD: ReloadConfig = ReloadConfig { watch: true, poll: Duration::from_secs(2) };
+
+/// `$XDG_CACHE_HOME/pelton`, else `~/.cache/pelton`; `None` where the environment names neither.
+pub(super) fn cache_dir(environment: &Environment) -> Option<PathBuf> {
+    // The XDG specification says to ignore relative paths.
+    let absolute = |name: &str| environment.variables.get(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
+    Some(base.join("pelton"))
+}
+
+impl Default for BufferConfig {
+    fn default() -> Self {
+        BUFFER
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        LIMITS
+    }
+}
+
+impl HandlerConfig {
+    /// A handler with every default: no outputs, no dead letters, one worker.
+    pub fn new(name: &str, module: &Path, stream: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            module: module.to_owned(),
+            stream: stream.to_owned(),
+            output: None,
+            outputs: BTreeMap::new(),
+            dead_letter: None,
+            workers: WORKERS,
+            batch: BATCH,
+            ordering: ORDERING,
+            instance: INSTANCE,
+            retry: RETRY,
+            limits: LIMITS,
+            reload: RELOAD,
+            config: BTreeMap::new(),
+            enabled: true,
+        }
+    }
+}

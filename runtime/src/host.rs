@@ -1,0 +1,461 @@
+//! Wires streams, sources, sinks and handlers, and knows in which order they start and stop.
+
+use crate::broker;
+use crate::broker::publisher::Publisher;
+use crate::broker::pump::{Link, Order, Pump};
+use crate::config::{Config, HandlerConfig, Ordering, StreamConfig};
+use crate::handler::HandlerMaker;
+use crate::metrics::HandlerMetrics;
+use crate::pool::Pool;
+use crate::slot::HandlerSlot;
+use crate::stream::{Acks, CursorOptions, SafeWhen, Stream, StreamOptions, StreamStats};
+use crate::wasm::{Cache, EngineOptions, Module, ModuleOptions, WasmEngine, watch};
+use crate::worker::{Tuning, Work};
+use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{broadcast, watch as watching};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
+
+/// Why a host does not start. Nothing was started.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", reasons.join("\n"))]
+pub struct StartError {
+    /// Every reason, each naming the thing and what is wrong with it.
+    pub reasons: Vec<String>,
+}
+
+/// A running configuration.
+pub struct Host {
+    streams: Vec<(StreamConfig, Stream)>,
+    handlers: Vec<RunningHandler>,
+    pumps: Vec<Task>,
+    publishers: Vec<Task>,
+    reload: broadcast::Sender<()>,
+    watchers: Vec<JoinHandle<()>>,
+    guests: Option<tokio::runtime::Runtime>,
+    started: Instant,
+}
+
+struct RunningHandler {
+    config: HandlerConfig,
+    pool: Pool,
+}
+
+struct Task {
+    stream: String,
+    order: watching::Sender<Order>,
+    link: watching::Receiver<Link>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// What a host has done so far.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Since it was started.
+    pub elapsed: Duration,
+    /// One for each stream, in the order of the configuration.
+    pub streams: Vec<(String, StreamStats)>,
+    /// One for each handler that runs.
+    pub handlers: Vec<HandlerReport>,
+    /// Connections that have stopped for good, with the reason: stream, then why.
+    pub failed: Vec<(String, String)>,
+}
+
+/// What a handler has done so far; messages.
+#[derive(Clone, Debug)]
+pub struct HandlerReport {
+    /// Its name.
+    pub name: String,
+    /// Done, dead and dropped together.
+    pub handled: u64,
+    /// Emitted.
+    pub outputs: u64,
+    /// Given again.
+    pub retried: u64,
+    /// Put into the dead-letter stream.
+    pub dead: u64,
+    /// Rejected with no stream to go to.
+    pub dropped: u64,
+    /// Half of the messages took no longer.
+    pub p50: Option<Duration>,
+    /// 99 of 100 took no longer.
+    pub p99: Option<Duration>,
+    /// Yet to be settled.
+    pub lag: u64,
+    /// The generation that serves.
+    pub generation: u64,
+    /// How many workers there are.
+    pub workers: usize,
+}
+
+/// Handlers that are Rust code instead of modules, by their names in the configuration.
+pub type Natives = HashMap<String, Arc<dyn Fn() -> Box<dyn HandlerMaker> + Send + Sync>>;
+
+impl Host {
+    /// Loads every module, and only when all are good starts the rest.
+    ///
+    /// # Errors
+    /// Every module that cannot be loaded.
+    pub async fn start(config: Config) -> Result<Host, StartError> {
+        Host::start_with(config, Natives::new()).await
+    }
+
+    /// The same, with some handlers in Rust.
+    ///
+    /// # Errors
+    /// As for [`Host::start`].
+    pub async fn start_with(config: Config, natives: Natives) -> Result<Host, StartError> {
+        let fatal = |e: anyhow::Error| StartError { reasons: vec![format!("{e:#}")] };
+        let guests = tokio::runtime::Builder::new_multi_thread().thread_name("pelton-guest").enable_all().build();
+        let guests = guests.map_err(|e| fatal(e.into()))?;
+        let handlers: Vec<HandlerConfig> = config.handlers.iter().filter(|h| h.enabled).cloned().collect();
+        let loader = Loader::new(&config, &handlers).map_err(fatal)?;
+        // Instances belong on the guests' runtime: their timers and streams live where they were made.
+        let slots = guests.spawn(load_all(loader.clone(), handlers.clone(), natives)).await;
+        let slots = slots.map_err(|e| fatal(e.into()))?.map_err(|reasons| StartError { reasons })?;
+
+        let started = Instant::now();
+        let mut streams = Vec::new();
+        let mut acks: Vec<Option<Acks>> = Vec::new();
+        for stream in &config.streams {
+            let (made, ack) = Stream::with_acks(&stream.name, options(stream, &handlers));
+            streams.push((stream.clone(), made));
+            acks.push(Some(ack));
+        }
+        let find = |name: &str| streams.iter().find(|(c, _)| c.name == name).map(|(_, s)| s.clone());
+
+        // Every reader must be there before the first message: who has to settle a message is fixed when it comes in.
+        let mut pools = Vec::new();
+        for (handler, slot) in handlers.iter().zip(slots) {
+            let Some(stream) = find(&handler.stream) else { continue };
+            let work = Work {
+                name: Arc::from(handler.name.as_str()),
+                cursor: stream.cursor(&handler.name, CursorOptions { ordering: handler.ordering }),
+                slot: Arc::new(slot),
+                outputs: std::iter::once(handler.output.as_ref())
+                    .chain(handler.outputs.values().map(Some))
+                    .map(|name| name.and_then(|n| find(n)))
+                    .collect(),
+                dead: handler.dead_letter.as_ref().and_then(|n| find(n)),
+                metrics: Arc::new(HandlerMetrics::default()),
+                tuning: Tuning::new(handler),
+            };
+            pools.push(RunningHandler {
+                config: handler.clone(),
+                pool: Pool::new(Arc::new(work), guests.handle().clone()),
+            });
+        }
+        let mut publishers = Vec::new();
+        for (config, stream) in &streams {
+            if let Some(to) = &config.to {
+                let cursor = stream.cursor("sink", CursorOptions { ordering: Ordering::None });
+                let sink = broker::sink(to);
+                publishers
+                    .push(Task::start(&config.name, |order, link| Publisher::new(sink, cursor, order, link).run()));
+            }
+        }
+        for handler in &pools {
+            handler.pool.resize(handler.config.workers.max).await;
+        }
+        let (reload, _) = broadcast::channel(1);
+        let mut watchers = Vec::new();
+        for handler in &pools {
+            if let (true, Some(path)) = (handler.config.reload.watch, loader.is_module(&handler.config)) {
+                let reloader = Reloader {
+                    path,
+                    config: handler.config.clone(),
+                    work: handler.pool.work().clone(),
+                    loader: loader.clone(),
+                    signal: reload.subscribe(),
+                };
+                watchers.push(guests.spawn(reloader.run()));
+            }
+        }
+        let mut pumps = Vec::new();
+        for ((config, stream), acks) in streams.iter().zip(&mut acks) {
+            if let (Some(from), Some(acks)) = (&config.from, acks.take()) {
+                let (source, stream) = (broker::source(from), stream.clone());
+                pumps.push(Task::start(&config.name, |order, link| Pump::new(source, stream, acks, order, link).run()));
+            }
+        }
+        Ok(Host { streams, handlers: pools, pumps, publishers, reload, watchers, guests: Some(guests), started })
+    }
+
+    /// A stream by its name.
+    pub fn stream(&self, name: &str) -> Option<&Stream> {
+        self.streams.iter().find(|(c, _)| c.name == name).map(|(_, s)| s)
+    }
+
+    /// A handler's pool by its name: to resize it, and to see what its workers share.
+    pub fn pool(&self, handler: &str) -> Option<&Pool> {
+        self.handlers.iter().find(|h| h.config.name == handler).map(|h| &h.pool)
+    }
+
+    /// Looks at every module file now.
+    pub fn reload(&self) {
+        // No handler may be watching: then there is nobody to tell.
+        let _ = self.reload.send(());
+    }
+
+    /// Waits until every source has come to its end, or stopped for good, and all that came in is settled. Waits for ever
+    /// where a source has no end.
+    pub async fn finished(&self) {
+        for pump in &self.pumps {
+            let mut link = pump.link.clone();
+            // An error means that the pump is gone, which is over as well.
+            let _ = link.wait_for(Link::is_over).await;
+        }
+        self.drained().await;
+    }
+
+    /// Waits until no stream holds a message. Handlers move messages downstream only, so two looks that find nothing with
+    /// nothing appended in between find nothing at all.
+    async fn drained(&self) {
+        loop {
+            let before = self.appended();
+            for (_, stream) in &self.streams {
+                stream.drained().await;
+            }
+            if self.appended() == before {
+                return;
+            }
+        }
+    }
+
+    fn appended(&self) -> u64 {
+        self.streams.iter().map(|(_, s)| s.stats().appended).sum()
+    }
+
+    /// Whether some connection has stopped for good.
+    pub fn has_failed(&self) -> bool {
+        self.pumps.iter().chain(&self.publishers).any(|t| matches!(*t.link.borrow(), Link::Failed(_)))
+    }
+
+    /// Stops reading, lets what is inside be handled and settled for at most `limit`, and closes. Returns how many messages
+    /// were left unsettled; their brokers have them still, where they keep them.
+    pub async fn shutdown(mut self, limit: Duration) -> (Report, usize) {
+        let end = Instant::now() + limit;
+        self.watchers.iter().for_each(JoinHandle::abort);
+        for pump in &self.pumps {
+            pump.order.send_replace(Order::Drain);
+        }
+        let drained = timeout_at(end, self.drained()).await.is_ok();
+        if drained {
+            for handler in &self.handlers {
+                // Idle workers stop at once.
+                let _ = timeout_at(end.max(Instant::now() + Duration::from_millis(500)), handler.pool.resize(0)).await;
+            }
+        }
+        let report = self.report().await;
+        // Workers that are still inside a call are ended with their pool.
+        self.handlers.clear();
+        let closing = self.publishers.iter_mut().chain(&mut self.pumps);
+        let grace = Instant::now() + Duration::from_secs(2);
+        for task in closing {
+            task.order.send_replace(Order::Close);
+            // One that hangs is ended when it is dropped.
+            let _ = timeout_at(grace, &mut task.task).await;
+        }
+        let left = self.streams.iter().map(|(_, s)| s.stats().messages).sum();
+        (report, left)
+    }
+
+    /// What has been done so far.
+    pub async fn report(&self) -> Report {
+        let mut handlers = Vec::new();
+        for handler in &self.handlers {
+            let work = handler.pool.work();
+            let m = &work.metrics;
+            handlers.push(HandlerReport {
+                name: handler.config.name.clone(),
+                handled: m.done.get() + m.dead.get() + m.dropped.get(),
+                outputs: m.outputs.get(),
+                retried: m.retried.get(),
+                dead: m.dead.get(),
+                dropped: m.dropped.get(),
+                p50: m.time.quantile(0.5),
+                p99: m.time.quantile(0.99),
+                lag: work.cursor.stats().lag,
+                generation: work.slot.current().number(),
+                workers: handler.pool.size().await,
+            });
+        }
+        let failed = |t: &Task| match &*t.link.borrow() {
+            Link::Failed(why) => Some((t.stream.clone(), why.clone())),
+            _ => None,
+        };
+        Report {
+            elapsed: self.started.elapsed(),
+            streams: self.streams.iter().map(|(c, s)| (c.name.clone(), s.stats())).collect(),
+            handlers,
+            failed: self.pumps.iter().chain(&self.publishers).filter_map(failed).collect(),
+        }
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.watchers.iter().for_each(JoinHandle::abort);
+        // A runtime must not be waited for on an async thread.
+        if let Some(guests) = self.guests.take() {
+            guests.shutdown_background();
+        }
+    }
+}
+
+impl Task {
+    fn start<F>(stream: &str, run: impl FnOnce(watching::Receiver<Order>, watching::Sender<Link>) -> F) -> Task
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (order, orders) = watching::channel(Order::Run);
+        let (links, link) = watching::channel(Link::Connecting);
+        Task { stream: stream.to_owned(), order, link, task: tokio::spawn(run(orders, links)) }
+    }
+}
+
+fn options(stream: &StreamConfig, handlers: &[HandlerConfig]) -> StreamOptions {
+    let emits = |h: &HandlerConfig| {
+        h.output.iter().chain(h.outputs.values()).chain(&h.dead_letter).any(|name| *name == stream.name)
+    };
+    StreamOptions {
+        messages: stream.buffer.messages,
+        bytes: stream.buffer.bytes,
+        when_full: stream.buffer.when_full,
+        safe: SafeWhen::Settled,
+        shared: stream.from.is_some() && handlers.iter().any(emits),
+    }
+}
+
+/// What loading a module takes.
+#[derive(Clone)]
+struct Loader {
+    engine: WasmEngine,
+    cache: Option<Cache>,
+}
+
+impl Loader {
+    fn new(config: &Config, handlers: &[HandlerConfig]) -> anyhow::Result<Loader> {
+        // Every worker has an instance, and a second one while it changes over; and one for each trial.
+        let instances: usize = handlers.iter().map(|h| 3 * h.workers.max + 2).sum();
+        let memory = handlers.iter().map(|h| h.limits.memory).max().unwrap_or(0);
+        let options = EngineOptions { instances: u32::try_from(instances)?.max(1), memory };
+        let cache = config.cache_dir.as_deref().map(Cache::open).transpose().unwrap_or_else(|error| {
+            tracing::warn!(error = %format!("{error:#}"), "compiled code is not kept");
+            None
+        });
+        Ok(Loader { engine: WasmEngine::new(options)?, cache })
+    }
+
+    fn is_module(&self, config: &HandlerConfig) -> Option<PathBuf> {
+        (!config.module.as_os_str().is_empty()).then(|| config.module.clone())
+    }
+
+    async fn load(&self, config: &HandlerConfig) -> Result<Arc<Module>, crate::wasm::LoadError> {
+        Module::load(&self.engine, self.cache.as_ref(), &config.module, ModuleOptions::new(config)).await
+    }
+}
+
+/// The slots of all handlers, or every reason why not.
+async fn load_all(
+    loader: Loader,
+    handlers: Vec<HandlerConfig>,
+    natives: Natives,
+) -> Result<Vec<HandlerSlot>, Vec<String>> {
+    let mut loading = Vec::new();
+    for config in handlers {
+        let (loader, native) = (loader.clone(), natives.get(&config.name).cloned());
+        loading.push(tokio::spawn(async move {
+            let (label, maker): (String, Box<dyn HandlerMaker>) = match native {
+                Some(native) => ("native".into(), native()),
+                None => {
+                    let module = loader.load(&config).await.map_err(|e| e.to_string())?;
+                    tracing::info!(handler = config.name, module = %config.module.display(), cached = module.info().was_cached, "handler loaded");
+                    (module.info().hash.clone(), Box::new(module))
+                }
+            };
+            let slot = HandlerSlot::new(&label, maker, config.workers.max).await;
+            slot.map_err(|e| format!("{}: {e:#}", config.module.display()))
+        }));
+    }
+    let (mut slots, mut reasons) = (Vec::new(), Vec::new());
+    for task in loading {
+        match task.await {
+            Ok(Ok(slot)) => slots.push(slot),
+            Ok(Err(reason)) => reasons.push(reason),
+            Err(error) => reasons.push(format!("loading failed: {error}")),
+        }
+    }
+    if reasons.is_empty() { Ok(slots) } else { Err(reasons) }
+}
+
+/// Replaces a handler's code when its file has changed.
+struct Reloader {
+    path: PathBuf,
+    config: HandlerConfig,
+    work: Arc<Work>,
+    loader: Loader,
+    signal: broadcast::Receiver<()>,
+}
+
+impl Reloader {
+    async fn run(mut self) {
+        let mut watch = watch(&self.path, self.config.reload.poll);
+        let mut tried = self.work.slot.current().label().to_owned();
+        let mut seen = None;
+        loop {
+            tokio::select! {
+                () = watch.changed() => {}
+                // A signal that was missed while a module was loading is as good as one that came now.
+                signal = self.signal.recv() => match signal {
+                    Err(broadcast::error::RecvError::Closed) => return,
+                    _ => seen = None,
+                },
+            }
+            // Between removal and the next write there is nothing to load; what serves goes on serving.
+            let Ok(metadata) = tokio::fs::metadata(&self.path).await else { continue };
+            let now = (metadata.ino(), metadata.len(), metadata.modified().ok());
+            if seen.replace(now) != Some(now) {
+                self.look(&mut tried).await;
+            }
+        }
+    }
+
+    /// Loads what the file holds now, where it was not tried yet.
+    async fn look(&self, tried: &mut String) {
+        let handler = &*self.work.name;
+        let Ok(bytes) = tokio::fs::read(&self.path).await else { return };
+        let hash = blake3::hash(&bytes).to_hex().to_string();
+        if hash == *tried {
+            return;
+        }
+        tried.clone_from(&hash);
+        let begun = Instant::now();
+        let options = ModuleOptions::new(&self.config);
+        let module =
+            Module::from_bytes(&self.loader.engine, self.loader.cache.as_ref(), &self.path, bytes, options).await;
+        let replaced = match module {
+            Ok(module) => self.work.slot.replace(&hash, Box::new(module), self.config.workers.max).await,
+            Err(error) => Err(error.into()),
+        };
+        match replaced {
+            Ok(next) => {
+                tracing::info!(handler, generation = next.number(), module = hash, took = ?begun.elapsed(), "handler reloaded");
+            }
+            Err(error) => {
+                let serving = self.work.slot.current().number();
+                tracing::error!(handler, serving, error = %format!("{error:#}"), "handler not reloaded, the old one goes on");
+            }
+        }
+    }
+}

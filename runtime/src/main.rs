@@ -1,0 +1,5 @@
+//! The `pelton` program: see [`pelton::cli`].
+
+fn main() -> std::process::ExitCode {
+    pelton::cli::main()
+}

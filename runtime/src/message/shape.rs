@@ -1,0 +1,82 @@
+use super::{KEY, Kind};
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
+
+/// The name and kind of one header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// UTF-8; metadata begins with one colon.
+    pub name: Arc<str>,
+    /// How its bytes are read.
+    pub kind: Kind,
+}
+
+/// What messages of one make have in common: the subject, and the names and kinds of their headers, in order.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Shape {
+    subject: Arc<str>,
+    fields: Box<[Field]>,
+    key: Option<usize>,
+}
+
+impl Shape {
+    pub(crate) fn new(subject: Arc<str>, fields: Box<[Field]>) -> Shape {
+        let key = fields.iter().position(|f| &*f.name == KEY);
+        Shape { subject, fields, key }
+    }
+
+    /// The shape of a message with neither subject nor headers.
+    pub(crate) fn plain() -> Arc<Shape> {
+        static PLAIN: LazyLock<Arc<Shape>> = LazyLock::new(|| Arc::new(Shape::new(Arc::from(""), Box::default())));
+        PLAIN.clone()
+    }
+
+    /// Empty where there is none.
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// One per header, repeats included.
+    pub fn fields(&self) -> &[Field] {
+        &self.fields
+    }
+
+    /// Which field is the key.
+    pub(crate) fn key(&self) -> Option<usize> {
+        self.key
+    }
+}
+
+/// Remembers shapes, so that messages of one make share one. Bounded: a producer that never repeats itself makes each
+/// message carry its own shape, no more.
+#[derive(Debug, Default)]
+pub struct Shapes {
+    known: HashMap<Box<[u8]>, Arc<Shape>>,
+    last: Option<(Box<[u8]>, Arc<Shape>)>,
+}
+
+impl Shapes {
+    const MOST: usize = 1024;
+
+    /// The shape with this signature, made by `make` where it is not known.
+    pub(crate) fn find(&mut self, signature: &[u8], make: impl FnOnce() -> Shape) -> Arc<Shape> {
+        if let Some((last, shape)) = &self.last
+            && **last == *signature
+        {
+            return shape.clone();
+        }
+        let shape = match self.known.get(signature) {
+            Some(shape) => shape.clone(),
+            None => {
+                if self.known.len() >= Shapes::MOST {
+                    self.known.clear();
+                }
+                let shape = Arc::new(make());
+                self.known.insert(signature.into(), shape.clone());
+                shape
+            }
+        };
+        self.last = Some((signature.into(), shape.clone()));
+        shape
+    }
+}
