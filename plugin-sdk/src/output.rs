@@ -1,12 +1,16 @@
 //! What goes out: the messages that a message gives rise to.
 
+mod given;
+
 use core::ops::Range;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::failure::Failure;
 use crate::message::{CONTENT_TYPE, CORRELATION_ID, KEY, REPLY_TO};
 use crate::value::Value;
+
+pub use given::Given;
 
 /// What an output takes from its input, as the contract numbers it (`columns.outputs.inherit`).
 pub(crate) mod inherit {
@@ -163,7 +167,7 @@ impl Output {
 
     /// What was given to this output, for a test to check.
     pub fn given(&self) -> Given<'_> {
-        Given(self)
+        Given::of(self)
     }
 
     /// The headers that were given, the key among them.
@@ -179,93 +183,6 @@ impl Output {
     fn without(mut self, name: &str) -> Output {
         self.entries.retain(|entry| self.names.get(entry.name.clone()) != Some(name));
         self
-    }
-}
-
-/// What was given to an output. What it inherits is not in it: the host adds that.
-#[derive(Clone, Copy, Debug)]
-pub struct Given<'a>(&'a Output);
-
-impl<'a> Given<'a> {
-    /// The body; empty where none was given.
-    pub fn body(&self) -> &'a [u8] {
-        &self.0.body
-    }
-
-    /// The body as text.
-    ///
-    /// # Errors
-    /// The body is not UTF-8.
-    pub fn text(&self) -> Result<&'a str, core::str::Utf8Error> {
-        core::str::from_utf8(&self.0.body)
-    }
-
-    /// The body, parsed as JSON.
-    ///
-    /// # Errors
-    /// The body is not JSON of this shape.
-    pub fn json<T: Deserialize<'a>>(&self) -> Result<T, serde_json::Error> {
-        serde_json::from_slice(&self.0.body)
-    }
-
-    /// The output's name in the configuration; none: the handler's `output`.
-    pub fn target(&self) -> Option<&'a str> {
-        Some(self.0.target.as_str()).filter(|target| !target.is_empty())
-    }
-
-    /// The subject; none: the target's own, or the input's.
-    pub fn subject(&self) -> Option<&'a str> {
-        Some(self.0.subject.as_str()).filter(|subject| !subject.is_empty())
-    }
-
-    /// The key.
-    pub fn key(&self) -> Option<&'a [u8]> {
-        self.header(KEY)?.as_bytes()
-    }
-
-    /// The headers in their order, without the key.
-    pub fn headers(&self) -> impl Iterator<Item = (&'a str, Value<'a>)> + use<'a> {
-        self.0.entries().filter(|(name, _)| *name != KEY)
-    }
-
-    /// The first header of this name.
-    pub fn header(&self, name: &str) -> Option<Value<'a>> {
-        self.0.entries().find(|(given, _)| *given == name).map(|(_, value)| value)
-    }
-
-    /// The media type of the body.
-    pub fn content_type(&self) -> Option<&'a str> {
-        self.header(CONTENT_TYPE)?.as_text()
-    }
-
-    /// Whether the output is its input unchanged but for target and added headers, as [`Output::forward`] begins.
-    pub fn is_forward(&self) -> bool {
-        self.0.inherit == inherit::ALL
-    }
-
-    /// Whether the body is the input's.
-    pub fn inherits_body(&self) -> bool {
-        self.0.inherit & inherit::BODY != 0
-    }
-
-    /// Whether the input's headers are taken over.
-    pub fn inherits_headers(&self) -> bool {
-        self.0.inherit & inherit::HEADERS != 0
-    }
-
-    /// Whether the subject is the input's.
-    pub fn inherits_subject(&self) -> bool {
-        self.0.inherit & inherit::SUBJECT != 0
-    }
-
-    /// Whether the key is the input's.
-    pub fn inherits_key(&self) -> bool {
-        self.0.inherit & inherit::KEY != 0
-    }
-
-    /// Whether the timestamp is the input's.
-    pub fn inherits_timestamp(&self) -> bool {
-        self.0.inherit & inherit::TIMESTAMP != 0
     }
 }
 
@@ -306,51 +223,4 @@ impl<const N: usize> IntoOutputs for [Output; N] {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_was_said_last_holds() {
-        let output = Output::forward().body("b").subject("s").key("k");
-        let given = output.given();
-        assert!(!given.inherits_body() && !given.inherits_subject() && !given.inherits_key());
-        assert!(given.inherits_headers() && given.inherits_timestamp() && !given.is_forward());
-        assert_eq!((given.body(), given.subject(), given.key()), (b"b".as_slice(), Some("s"), Some(b"k".as_slice())));
-
-        let output = output.inherit_body().inherit_subject().inherit_key();
-        assert!(output.given().is_forward());
-        assert_eq!(
-            (output.given().body(), output.given().subject(), output.given().key()),
-            (b"".as_slice(), None, None)
-        );
-
-        let output = Output::forward().header(KEY, "by hand");
-        assert!(!output.given().inherits_key());
-    }
-
-    #[test]
-    fn metadata_is_replaced_and_headers_repeat() {
-        let output = Output::new("b")
-            .header("n", 1)
-            .content_type("text/plain")
-            .header("n", "two")
-            .content_type("text/html")
-            .key("old")
-            .key("new");
-        let given = output.given();
-        assert_eq!(
-            given.headers().collect::<Vec<_>>(),
-            [("n", Value::Integer(1)), ("n", Value::Text("two")), (CONTENT_TYPE, Value::Text("text/html")),]
-        );
-        assert_eq!(given.key(), Some(b"new".as_slice()));
-    }
-
-    #[test]
-    fn json_says_what_it_is() {
-        let output = Output::json(&[1, 2]).unwrap();
-        assert_eq!(output.given().text().unwrap(), "[1,2]");
-        assert_eq!(output.given().content_type(), Some("application/json"));
-        let failure = Output::json(&std::collections::HashMap::from([(vec![1], 2)])).unwrap_err();
-        assert!(failure.is_reject() && failure.reason().starts_with("output does not become JSON: "), "{failure}");
-    }
-}
+mod tests;

@@ -11,7 +11,7 @@
 //! | `output` | one output as large as memory allows, at most 1 GiB |
 //! | `output N` | one output of N bytes |
 //! | `fewer` | stops before this message; as the first of its batch it says that it considered none |
-//! | `columns LIE` | breaks the contract in its answer: see [`lies`] |
+//! | `columns LIE` | breaks the contract in its answer: see `lies.rs` |
 //! | `sleep MS` | sleeps on the clock, then forwards |
 //! | `retry`, `retry-after MS`, `reject` | fails so, with the reason `on command` |
 //! | `fail-until N` | asks for a retry until attempt N, then forwards |
@@ -39,10 +39,7 @@ pub fn obey(message: Message<'_>) -> Result<Output, Failure> {
         "sleep" => std::thread::sleep(Duration::from_millis(number(argument)?)),
         "retry" => return Err(Failure::retry("on command")),
         "retry-after" => {
-            return Err(Failure::retry_after(
-                Duration::from_millis(number(argument)?),
-                "on command",
-            ));
+            return Err(Failure::retry_after(Duration::from_millis(number(argument)?), "on command"));
         }
         "reject" => return Err(Failure::reject("on command")),
         "fail-until" if u64::from(message.attempt()) < number(argument)? => {
@@ -61,9 +58,7 @@ fn split<'a>(message: &Message<'a>) -> (&'a str, &'a str) {
 }
 
 fn number(argument: &str) -> Result<u64, Failure> {
-    argument
-        .parse()
-        .map_err(|_| Failure::reject(format_args!("`{argument}` is no number")))
+    argument.parse().map_err(|_| Failure::reject(format_args!("`{argument}` is no number")))
 }
 
 pub struct Misbehave;

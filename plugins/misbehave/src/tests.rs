@@ -10,10 +10,7 @@ fn one(body: &str) -> Result<Output, Failure> {
 }
 
 fn many(bodies: &[&str]) -> raw::Handled {
-    let fixtures: Vec<_> = bodies
-        .iter()
-        .map(|body| testing::message().body(body))
-        .collect();
+    let fixtures: Vec<_> = bodies.iter().map(|body| testing::message().body(body)).collect();
     Misbehave::handle(testing::batch(&fixtures))
 }
 
@@ -24,17 +21,11 @@ fn what_harms_nobody_is_done_as_told() {
     assert!(one("log here I am").unwrap().given().is_forward());
     assert_eq!(one("output 5").unwrap().given().body(), b"xxxxx");
     assert!(one("retry").unwrap_err().is_retry());
-    assert_eq!(
-        one("retry-after 20\n").unwrap_err().after(),
-        Some(Duration::from_millis(20))
-    );
+    assert_eq!(one("retry-after 20\n").unwrap_err().after(), Some(Duration::from_millis(20)));
     assert!(one("reject").unwrap_err().is_reject());
     assert!(one("fail-until 3").unwrap_err().is_retry());
     assert!(one("fail-until 2").unwrap().given().is_forward());
-    assert_eq!(
-        one("sleep long").unwrap_err().reason(),
-        "`long` is no number"
-    );
+    assert_eq!(one("sleep long").unwrap_err().reason(), "`long` is no number");
 }
 
 #[test]
@@ -49,18 +40,7 @@ fn fewer_leaves_the_rest_for_later() {
 fn every_lie_is_told() {
     let honest = many(&["a", "b"]);
     let mut told = vec![honest];
-    let lies = [
-        "ends",
-        "outside",
-        "length",
-        "index",
-        "text",
-        "inputs",
-        "order",
-        "considered",
-        "failures",
-        "kinds",
-    ];
+    let lies = ["ends", "outside", "length", "index", "text", "inputs", "order", "considered", "failures", "kinds"];
     for lie in lies {
         let handled = many(&["a", &format!("columns {lie}")]);
         assert!(!told.contains(&handled), "{lie} is like another answer");

@@ -86,16 +86,10 @@ impl Severity {
 pub fn handle(message: Message<'_>, settings: &Settings) -> Result<Option<Output>, Failure> {
     let feature: Feature<'_> = message.json()?;
     if feature.kind != "Feature" {
-        return Err(Failure::reject(format_args!(
-            "not a GeoJSON feature: its type is `{}`",
-            feature.kind
-        )));
+        return Err(Failure::reject(format_args!("not a GeoJSON feature: its type is `{}`", feature.kind)));
     }
     let properties = &feature.properties;
-    let Some(magnitude) = properties
-        .mag
-        .filter(|&magnitude| magnitude >= settings.min_magnitude)
-    else {
+    let Some(magnitude) = properties.mag.filter(|&magnitude| magnitude >= settings.min_magnitude) else {
         return Ok(None);
     };
     if properties.kind != "earthquake" {

@@ -3,13 +3,7 @@
 use bindings::exports::pelton::plugin::lifecycle::{Guest as Lifecycle, Plan};
 use bindings::exports::pelton::plugin::message_handler::{Failure, Guest, Message, Output};
 
-#[allow(
-    clippy::all,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#[allow(clippy::all, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 mod bindings {
     wit_bindgen::generate!({
         world: "plugin-with-lifecycle",
@@ -22,12 +16,7 @@ struct Records;
 
 impl Lifecycle for Records {
     fn start(_config: Vec<(String, String)>) -> Result<Plan, String> {
-        Ok(Plan {
-            wants: Vec::new(),
-            max_messages: 0,
-            max_bytes: 0,
-            options: Vec::new(),
-        })
+        Ok(Plan { wants: Vec::new(), max_messages: 0, max_bytes: 0, options: Vec::new() })
     }
 
     fn stop() {}
@@ -67,23 +56,12 @@ mod tests {
             id: None,
             subject: "subject".into(),
             key: Some(b"k".to_vec()),
-            headers: vec![Header {
-                name: "n".into(),
-                value: Value::Integer(1),
-            }],
+            headers: vec![Header { name: "n".into(), value: Value::Integer(1) }],
             body: b"body".to_vec(),
         };
         let outputs = Records::handle(message).unwrap_or_else(|_| panic!("an echo never fails"));
-        let [output] = outputs.as_slice() else {
-            panic!("an echo has one output")
-        };
-        assert_eq!(
-            (output.subject.as_deref(), output.key.as_deref()),
-            (Some("subject"), Some(b"k".as_slice()))
-        );
-        assert_eq!(
-            (output.headers.len(), output.body.as_slice()),
-            (1, b"body".as_slice())
-        );
+        let [output] = outputs.as_slice() else { panic!("an echo has one output") };
+        assert_eq!((output.subject.as_deref(), output.key.as_deref()), (Some("subject"), Some(b"k".as_slice())));
+        assert_eq!((output.headers.len(), output.body.as_slice()), (1, b"body".as_slice()));
     }
 }

@@ -14,10 +14,7 @@ impl raw::Lifecycle for Refuse {
 
 impl raw::BatchHandler for Refuse {
     fn handle(batch: raw::Batch) -> raw::Handled {
-        raw::Handled {
-            considered: batch.count,
-            ..raw::Handled::default()
-        }
+        raw::Handled { considered: batch.count, ..raw::Handled::default() }
     }
 }
 
@@ -30,9 +27,6 @@ mod tests {
 
     #[test]
     fn it_refuses() {
-        assert_eq!(
-            super::Refuse::start(vec![]),
-            Err("refused on purpose".to_owned())
-        );
+        assert_eq!(super::Refuse::start(vec![]), Err("refused on purpose".to_owned()));
     }
 }

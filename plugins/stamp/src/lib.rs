@@ -22,9 +22,7 @@ pub fn handle(_message: Message<'_>, settings: &Settings) -> Result<Output, Fail
     // Hidden from the optimiser, which would otherwise fold the bytes into code, where nobody could replace them.
     let stamp: &'static [u8; 16] = core::hint::black_box(&STAMP);
     let stamp = String::from_utf8_lossy(stamp);
-    Ok(Output::forward()
-        .header("version", settings.version.as_str())
-        .header("stamp", &*stamp))
+    Ok(Output::forward().header("version", settings.version.as_str()).header("stamp", &*stamp))
 }
 
 handler!(handle, config = Settings);
@@ -39,12 +37,6 @@ mod tests {
         let settings = testing::settings(&[("version", "7")]).unwrap();
         let output = super::handle(testing::message().message(), &settings).unwrap();
         let headers: Vec<_> = output.given().headers().collect();
-        assert_eq!(
-            headers,
-            [
-                ("version", Value::Text("7")),
-                ("stamp", Value::Text("PELTON-STAMP-000"))
-            ]
-        );
+        assert_eq!(headers, [("version", Value::Text("7")), ("stamp", Value::Text("PELTON-STAMP-000"))]);
     }
 }

@@ -81,6 +81,11 @@ impl Slots {
         Some(message)
     }
 
+    #[cfg(test)]
+    pub(super) fn span(&self) -> usize {
+        self.recent.len() + self.stragglers.len()
+    }
+
     /// Forgets freed slots at the front, moving held ones out of the way where they are few among many.
     pub(super) fn trim(&mut self) {
         const SLACK: usize = 1024;
