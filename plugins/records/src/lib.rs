@@ -2,6 +2,7 @@
 
 use bindings::exports::pelton::plugin::lifecycle::{Guest as Lifecycle, Plan};
 use bindings::exports::pelton::plugin::message_handler::{Failure, Guest, Message, Output};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 #[allow(clippy::all, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 mod bindings {
@@ -12,10 +13,14 @@ mod bindings {
     });
 }
 
+static EMIT: AtomicBool = AtomicBool::new(true);
+
 struct Records;
 
 impl Lifecycle for Records {
-    fn start(_config: Vec<(String, String)>) -> Result<Plan, String> {
+    /// `emit: "false"` in the configuration makes it emit nothing.
+    fn start(config: Vec<(String, String)>) -> Result<Plan, String> {
+        EMIT.store(!config.iter().any(|(name, value)| name == "emit" && value == "false"), Ordering::Relaxed);
         Ok(Plan { wants: Vec::new(), max_messages: 0, max_bytes: 0, options: Vec::new() })
     }
 
@@ -25,6 +30,9 @@ impl Lifecycle for Records {
 impl Guest for Records {
     /// Gives everything back by hand, rather than by `inherit`, so that every field makes the way in both directions.
     fn handle(message: Message) -> Result<Vec<Output>, Failure> {
+        if !EMIT.load(Ordering::Relaxed) {
+            return Ok(Vec::new());
+        }
         Ok(vec![Output {
             target: None,
             subject: Some(message.subject).filter(|subject| !subject.is_empty()),

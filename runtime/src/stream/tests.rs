@@ -97,7 +97,11 @@ async fn the_oldest_is_dropped_but_never_what_was_started() {
     assert_eq!(bodies(&started), ["0"]);
     let rest = cursor.next(0, Limit::messages(9)).await;
     assert_eq!(bodies(&rest), ["3", "4"]);
-    assert_eq!(stream.append(vec![message("5")]).await, None, "all that is held was started: the new one is the oldest");
+    assert_eq!(
+        stream.append(vec![message("5")]).await,
+        None,
+        "all that is held was started: the new one is the oldest"
+    );
     started.settle();
     rest.settle();
     assert_eq!(stream.stats().messages, 0);
@@ -232,7 +236,8 @@ struct Run {
     cursors: Vec<Cursor>,
     workers: Vec<usize>,
     ordering: Ordering,
-    deliveries: Vec<(usize, Delivery)>,
+    /// The cursor, the worker and what it has in hand.
+    deliveries: Vec<(usize, usize, Delivery)>,
     claims: Vec<(usize, Claim, Vec<u64>)>,
     model: Model,
 }
@@ -254,11 +259,11 @@ impl Run {
                 self.take(cursor, worker % self.workers[cursor], max).await;
             }
             Step::Complete { delivery, fates } if !self.deliveries.is_empty() => {
-                let (cursor, delivery) = self.deliveries.swap_remove(delivery % self.deliveries.len());
+                let (cursor, _, delivery) = self.deliveries.swap_remove(delivery % self.deliveries.len());
                 self.complete(cursor, delivery, &fates);
             }
             Step::Abandon { delivery } if !self.deliveries.is_empty() => {
-                let (cursor, delivery) = self.deliveries.swap_remove(delivery % self.deliveries.len());
+                let (cursor, _, delivery) = self.deliveries.swap_remove(delivery % self.deliveries.len());
                 for e in &delivery.batch().entries {
                     self.model.running.remove(&(cursor, e.at.seq));
                     *self.model.failed.entry((cursor, e.at.seq)).or_default() += 1;
@@ -310,6 +315,10 @@ impl Run {
     }
 
     async fn take(&mut self, cursor: usize, worker: usize, max: usize) {
+        // Where there is an order to keep, a worker has one delivery at a time.
+        if self.ordering != Ordering::None && self.deliveries.iter().any(|(c, w, _)| (*c, *w) == (cursor, worker)) {
+            return;
+        }
         let Some(delivery) = now(self.cursors[cursor].next(worker, Limit::messages(max))).await else { return };
         let entries = &delivery.batch().entries;
         assert!(!entries.is_empty() && entries.len() <= max);
@@ -322,7 +331,7 @@ impl Run {
             let failed = self.model.failed.get(&at).copied().unwrap_or(0);
             assert_eq!(e.attempt, failed + 1, "attempt of {at:?}");
         }
-        self.deliveries.push((cursor, delivery));
+        self.deliveries.push((cursor, worker, delivery));
     }
 
     /// Nothing before it with the same key may be undecided, but in the same delivery.
@@ -335,7 +344,10 @@ impl Run {
             let at = (cursor, seq);
             let decided = self.model.settled.contains(&at) || self.model.later.contains(&at);
             // Those of the same delivery were put into `running` just now, by this very check.
-            let elsewhere = self.deliveries.iter().any(|(c, d)| *c == cursor && d.batch().entries.iter().any(|e| e.at.seq == seq));
+            let elsewhere = self
+                .deliveries
+                .iter()
+                .any(|(c, _, d)| *c == cursor && d.batch().entries.iter().any(|e| e.at.seq == seq));
             let same_call = self.model.running.contains(&at) && !elsewhere;
             assert!(decided || same_call || key(seq) != key(entry.at.seq), "{} before {seq}", entry.at.seq);
         }
