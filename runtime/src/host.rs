@@ -16,6 +16,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{broadcast, watch as watching};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
@@ -36,7 +37,7 @@ pub struct Host {
     publishers: Vec<Task>,
     reload: broadcast::Sender<()>,
     watchers: Vec<JoinHandle<()>>,
-    guests: Option<tokio::runtime::Runtime>,
+    _guests: Guests,
     started: Instant,
 }
 
@@ -116,8 +117,7 @@ impl Host {
     /// As for [`Host::start`].
     pub async fn start_with(config: Config, natives: Natives) -> Result<Host, StartError> {
         let fatal = |e: anyhow::Error| StartError { reasons: vec![format!("{e:#}")] };
-        let guests = tokio::runtime::Builder::new_multi_thread().thread_name("pelton-guest").enable_all().build();
-        let guests = guests.map_err(|e| fatal(e.into()))?;
+        let (runtime, guests) = Guests::start().map_err(|e| fatal(e.into()))?;
         let handlers: Vec<HandlerConfig> = config.handlers.iter().filter(|h| h.enabled).cloned().collect();
         let loader = Loader::new(&config, &handlers).map_err(fatal)?;
         // Instances belong on the guests' runtime: their timers and streams live where they were made.
@@ -150,10 +150,7 @@ impl Host {
                 metrics: Arc::new(HandlerMetrics::default()),
                 tuning: Tuning::new(handler),
             };
-            pools.push(RunningHandler {
-                config: handler.clone(),
-                pool: Pool::new(Arc::new(work), guests.handle().clone()),
-            });
+            pools.push(RunningHandler { config: handler.clone(), pool: Pool::new(Arc::new(work), guests.clone()) });
         }
         let mut publishers = Vec::new();
         for (config, stream) in &streams {
@@ -188,7 +185,7 @@ impl Host {
                 pumps.push(Task::start(&config.name, |order, link| Pump::new(source, stream, acks, order, link).run()));
             }
         }
-        Ok(Host { streams, handlers: pools, pumps, publishers, reload, watchers, guests: Some(guests), started })
+        Ok(Host { streams, handlers: pools, pumps, publishers, reload, watchers, _guests: runtime, started })
     }
 
     /// A stream by its name.
@@ -306,9 +303,24 @@ impl Host {
 impl Drop for Host {
     fn drop(&mut self) {
         self.watchers.iter().for_each(JoinHandle::abort);
-        // A runtime must not be waited for on an async thread.
-        if let Some(guests) = self.guests.take() {
-            guests.shutdown_background();
+    }
+}
+
+/// The runtime that guests run on. Dropping it does not wait for it, which an async thread must not do.
+struct Guests(Option<Runtime>);
+
+impl Guests {
+    fn start() -> std::io::Result<(Guests, Handle)> {
+        let runtime = Builder::new_multi_thread().thread_name("pelton-guest").enable_all().build()?;
+        let handle = runtime.handle().clone();
+        Ok((Guests(Some(runtime)), handle))
+    }
+}
+
+impl Drop for Guests {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
         }
     }
 }

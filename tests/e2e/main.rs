@@ -1,1 +1,14 @@
-//! x
+//! End-to-end tests: the program as a process and the library in this one, on real guests, files and signals.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod cache;
+mod check;
+mod follow;
+mod inspect;
+mod invoke;
+mod kinds;
+mod memory;
+mod misbehave;
+mod reload;
+mod run;
+mod signals;

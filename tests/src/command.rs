@@ -1,9 +1,10 @@
-use crate::{cache, root, until};
+use crate::{LIMIT, cache, root, until};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 /// The program with these arguments, in the project's root, with an environment of its own.
 pub fn pelton<A: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = A>) -> Pelton {
@@ -79,6 +80,11 @@ impl Running {
         String::from_utf8_lossy(&self.stderr.bytes.lock().unwrap()).into_owned()
     }
 
+    /// What it has written to standard output so far.
+    pub fn stdout(&self) -> String {
+        String::from_utf8_lossy(&self.stdout.bytes.lock().unwrap()).into_owned()
+    }
+
     /// Waits until standard error says this.
     pub fn says(&self, text: &str) {
         self.says_times(text, 1);
@@ -117,19 +123,16 @@ impl Running {
 
     /// Waits for its end.
     pub fn end(mut self) -> Ended {
-        let mut status = None;
-        for _ in 0..2 {
-            // What it says is of use where it does not end.
-            let stderr = self.stderr();
-            let what = format!("the end of the process, which says:\n{stderr}");
-            status = Some(until(&what, || self.child.try_wait().unwrap()));
-        }
+        let begun = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(begun.elapsed() < LIMIT, "does not end, and says:\n{}", self.stderr());
+            thread::sleep(Duration::from_millis(5));
+        };
         let (stdout, stderr) = (self.stdout.all(), self.stderr.all());
-        Ended {
-            code: status.and_then(|status| status.code()),
-            stdout,
-            stderr: String::from_utf8_lossy(&stderr).into_owned(),
-        }
+        Ended { code: status.code(), stdout, stderr: String::from_utf8_lossy(&stderr).into_owned() }
     }
 }
 

@@ -1,11 +1,10 @@
-//! Looks at every message's headers and body, and emits nothing: what a call costs when the handler costs nothing.
+//! Looks at every message's body, and emits nothing: what a call costs when the handler costs nothing.
 
 use pelton_sdk::{Failure, Message, handler};
 use std::hint::black_box;
 
 /// Rejects an empty body, so that a test can see that it did look.
 pub fn handle(message: Message<'_>) -> Result<(), Failure> {
-    black_box(message.headers().count());
     match message.body().first() {
         Some(first) => {
             black_box(first);

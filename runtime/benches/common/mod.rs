@@ -6,13 +6,13 @@ use std::process::ExitCode;
 
 /// What a row's value should be.
 #[derive(Clone, Copy)]
-pub enum Aim {
+pub(crate) enum Aim {
     AtLeast(f64),
     AtMost(f64),
 }
 
 /// What one bench measured.
-pub struct Rows {
+pub(crate) struct Rows {
     name: &'static str,
     keys: &'static [(&'static str, &'static str)],
     rows: Vec<(&'static str, f64, &'static str, Option<Aim>)>,
@@ -20,16 +20,16 @@ pub struct Rows {
 
 impl Rows {
     /// `keys`: every row that must be there, and what it says.
-    pub fn new(name: &'static str, keys: &'static [(&'static str, &'static str)]) -> Rows {
+    pub(crate) fn new(name: &'static str, keys: &'static [(&'static str, &'static str)]) -> Rows {
         Rows { name, keys, rows: Vec::new() }
     }
 
-    pub fn add(&mut self, key: &'static str, value: f64, unit: &'static str, aim: Option<Aim>) {
+    pub(crate) fn add(&mut self, key: &'static str, value: f64, unit: &'static str, aim: Option<Aim>) {
         self.rows.push((key, value, unit, aim));
     }
 
     /// Prints the table, writes `target/bench/NAME.json`, and fails where a documented row is missing.
-    pub fn finish(self) -> ExitCode {
+    pub(crate) fn finish(self) -> ExitCode {
         let describe = |key| self.keys.iter().find(|(k, _)| *k == key).map_or("", |(_, text)| text);
         println!("\n{:<26} {:>14} {:<5} {:>13}  met", self.name, "value", "unit", "aim");
         let mut rows = Vec::new();
@@ -62,13 +62,13 @@ impl Rows {
 }
 
 /// The middle one.
-pub fn median(mut values: Vec<f64>) -> f64 {
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 /// The value that a share `q` of all does not exceed.
-pub fn quantile(mut values: Vec<f64>, q: f64) -> f64 {
+pub(crate) fn quantile(mut values: Vec<f64>, q: f64) -> f64 {
     values.sort_by(f64::total_cmp);
     let rank = ((values.len() as f64 * q).ceil() as usize).clamp(1, values.len().max(1));
     values.get(rank - 1).copied().unwrap_or(f64::NAN)

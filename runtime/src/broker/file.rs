@@ -40,7 +40,7 @@ impl FileSource {
     async fn at_end(&mut self) -> Result<Option<Received>, BrokerError> {
         if self.config.follow {
             tokio::time::sleep(POLL).await;
-            return self.look_for_another().await.map(|()| None);
+            return self.look_for_another().await;
         }
         if let Some(last) = self.lines.rest()? {
             return Ok(Some(last));
@@ -54,25 +54,29 @@ impl FileSource {
         Ok(None)
     }
 
-    /// Opens the path anew where another file is there, and starts over where this one was cut.
-    async fn look_for_another(&mut self) -> Result<(), BrokerError> {
+    /// Opens the path anew where another file is there, and starts over where this one was cut. Returns the last line of the
+    /// file that was left where nothing ended it.
+    async fn look_for_another(&mut self) -> Result<Option<Received>, BrokerError> {
         let lost = |e: std::io::Error| BrokerError::Disconnected(e.into());
-        let Some(file) = self.file.as_mut() else { return Ok(()) };
+        let Some(file) = self.file.as_mut() else { return Ok(None) };
         let here = file.metadata().await.map_err(lost)?;
         // Between the old file's renaming and the new one's making there is nothing at the path: look again later.
-        let Ok(there) = tokio::fs::metadata(&self.config.path).await else { return Ok(()) };
+        let Ok(there) = tokio::fs::metadata(&self.config.path).await else { return Ok(None) };
         let position = file.stream_position().await.map_err(lost)?;
         if (here.dev(), here.ino()) != (there.dev(), there.ino()) {
             if here.len() > position {
-                return Ok(());
+                return Ok(None);
             }
-            self.file = Some(self.open().await?);
+            let next = self.open().await?;
+            let last = self.lines.rest()?;
+            self.file = Some(next);
             self.lines.reset();
+            return Ok(last);
         } else if here.len() < position {
             file.rewind().await.map_err(lost)?;
             self.lines.reset();
         }
-        Ok(())
+        Ok(None)
     }
 }
 

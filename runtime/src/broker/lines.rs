@@ -45,9 +45,14 @@ impl Lines {
                 break;
             };
             let end = self.searched + length;
-            self.searched = end + 1;
-            received.push(self.message(end, now)?);
+            match self.message(end, now) {
+                Ok(message) => received.push(message),
+                // What stands before it is good: that is given first, and the next call meets this line again.
+                Err(_) if !received.is_empty() => break,
+                Err(error) => return Err(error),
+            }
             self.start = end + 1;
+            self.searched = self.start;
         }
         if received.is_empty() && (self.buffer.len() - self.start) as u64 > self.max {
             return Err(self.too_long());
@@ -151,6 +156,7 @@ mod tests {
     fn a_line_that_is_too_long_is_named() {
         let mut lines = Lines::new("feed.ndjson".into(), 3);
         lines.buffer = b"abc\nabcd\n".to_vec();
+        assert_eq!(lines.take(10).unwrap().len(), 1);
         let error = lines.take(10).unwrap_err().to_string();
         assert!(error.contains("feed.ndjson: line 2 is longer"), "{error}");
     }

@@ -101,12 +101,16 @@ impl Message {
 
     /// Calls `end` with where each header value ends, counted from the first one's start, and returns all of them, end to end.
     pub(crate) fn values(&self, mut end: impl FnMut(u32)) -> &[u8] {
-        let start = self.end(0);
-        let count = self.shape().fields().len();
-        for i in 1..=count {
-            end((self.end(i) - start) as u32);
+        let table = 4 * (self.shape().fields().len() + 1);
+        let Some((table, data)) = self.0.slice.split_at_checked(table) else { return &[] };
+        let mut ends = table.chunks_exact(4).map(|e| e.try_into().map_or(0, u32::from_le_bytes));
+        let start = ends.next().unwrap_or(0);
+        let mut last = start;
+        for e in ends {
+            last = e;
+            end(e - start);
         }
-        self.slice(start, self.end(count))
+        data.get(start as usize..last as usize).unwrap_or_default()
     }
 
     fn value_bytes(&self, i: usize) -> &[u8] {

@@ -34,7 +34,7 @@ impl ByColumns {
         targets: &Targets,
         most: u64,
     ) -> wasmtime::Result<Result<Handled, Invalid>> {
-        let columns = self.gather.batch(batch, wants, &[]);
+        let columns = self.gather.batch(batch, wants);
         let answer = self.guest.call_handle(store, columns).await?;
         Ok(scatter::handled(&answer, batch, targets, most, &mut self.builder))
     }

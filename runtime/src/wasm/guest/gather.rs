@@ -1,6 +1,6 @@
 use super::bindings::exports::pelton::plugin::batch_handler::Batch as GuestBatch;
-use super::bindings::pelton::plugin::columns::{BlobsParam as Blobs, ColumnParam as Column, HeadersParam as Headers};
-use crate::message::{Batch, Message, Shape};
+use super::bindings::pelton::plugin::columns::{BlobsParam as Blobs, HeadersParam as Headers};
+use crate::message::{Batch, Entry, Kind, Message, Shape};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -88,25 +88,75 @@ struct Columns {
     attempts: Vec<u32>,
     timestamps: Vec<i64>,
     subjects: Vec<u32>,
+    has_subject: bool,
     ids: BlobBuffer,
     header_ends: Vec<u32>,
     header_names: Vec<u32>,
     header_kinds: Vec<u8>,
+    /// Whether any is not text.
+    has_kind: bool,
     values: BlobBuffer,
     bodies: BlobBuffer,
 }
 
-/// A column in which every item is the default is sent empty.
-fn sparse<T: PartialEq>(column: &[T], default: T) -> &[T] {
-    if column.iter().all(|item| *item == default) { &[] } else { column }
+/// Fills a column, or leaves it empty where every item is the default.
+fn fill<T: PartialEq + Copy>(column: &mut Vec<T>, default: T, items: impl Iterator<Item = T> + Clone) {
+    if items.clone().any(|item| item != default) {
+        column.extend(items);
+    }
 }
 
 impl Gather {
     /// Lays a batch out in columns, borrowed from here.
-    pub(super) fn batch<'a>(&'a mut self, batch: &'a Batch, wants: Wants, extra: &'a [Column<'a>]) -> GuestBatch<'a> {
+    pub(super) fn batch<'a>(&'a mut self, batch: &'a Batch, wants: Wants) -> GuestBatch<'a> {
         self.clear();
+        let entries = &batch.entries;
+        let c = &mut self.columns;
+        // Column by column: the entries of a batch fit the processor's nearest cache.
+        fill(&mut c.partitions, 0, entries.iter().map(|e| e.at.partition));
+        fill(&mut c.attempts, 1, entries.iter().map(|e| e.attempt));
+        if wants.sequences {
+            c.sequences.extend(entries.iter().map(|e| e.at.seq));
+        }
+        if wants.timestamps {
+            fill(&mut c.timestamps, 0, entries.iter().map(|e| e.message.timestamp()));
+        }
+        if wants.ids && entries.iter().any(|e| !e.message.id().is_empty()) {
+            entries.iter().for_each(|e| c.ids.push(e.message.id()));
+        }
+        if wants.bodies {
+            entries.iter().for_each(|e| c.bodies.push(e.message.body()));
+        }
+        if wants.subjects || wants.headers {
+            self.shapes_of(entries, wants);
+        }
+        let c = &self.columns;
+        GuestBatch {
+            count: super::count(batch),
+            stream: &batch.stream,
+            strings: self.strings.blobs(),
+            partitions: &c.partitions,
+            sequences: &c.sequences,
+            attempts: &c.attempts,
+            timestamps: &c.timestamps,
+            subjects: if c.has_subject { &c.subjects } else { &[] },
+            ids: c.ids.blobs(),
+            headers: Headers {
+                ends: if c.header_names.is_empty() { &[] } else { c.header_ends.as_slice() },
+                names: &c.header_names,
+                kinds: if c.has_kind { &c.header_kinds } else { &[] },
+                values: c.values.blobs(),
+            },
+            bodies: c.bodies.blobs_or_none(),
+            groups: &[],
+            extra: &[],
+        }
+    }
+
+    /// Subjects and headers: what messages of one make share, they share here too.
+    fn shapes_of(&mut self, entries: &[Entry], wants: Wants) {
         let mut last: Option<(*const Shape, Known)> = None;
-        for entry in &batch.entries {
+        for entry in entries {
             let message = &entry.message;
             let shape = Arc::as_ptr(message.shape());
             let known = match last {
@@ -114,33 +164,15 @@ impl Gather {
                 _ => self.known(message),
             };
             last = Some((shape, known));
-            self.columns.push(entry, known, wants);
+            if wants.subjects {
+                self.columns.has_subject |= known.subject != 0;
+                self.columns.subjects.push(known.subject);
+            }
             if wants.headers {
                 let names = self.names.get(known.start..known.end).unwrap_or_default();
                 let kinds = self.kinds.get(known.start..known.end).unwrap_or_default();
                 self.columns.push_headers(message, names, kinds);
             }
-        }
-        let c = &self.columns;
-        GuestBatch {
-            count: super::count(batch),
-            stream: &batch.stream,
-            strings: self.strings.blobs(),
-            partitions: sparse(&c.partitions, 0),
-            sequences: &c.sequences,
-            attempts: sparse(&c.attempts, 1),
-            timestamps: sparse(&c.timestamps, 0),
-            subjects: sparse(&c.subjects, 0),
-            ids: c.ids.blobs_or_none(),
-            headers: Headers {
-                ends: if c.header_names.is_empty() { &[] } else { c.header_ends.as_slice() },
-                names: &c.header_names,
-                kinds: sparse(&c.header_kinds, 1),
-                values: if c.header_names.is_empty() { Blobs { data: &[], ends: &[] } } else { c.values.blobs() },
-            },
-            bodies: c.bodies.blobs_or_none(),
-            groups: &[],
-            extra,
         }
     }
 
@@ -202,34 +234,18 @@ impl Columns {
         self.header_kinds.clear();
         self.values.clear();
         self.bodies.clear();
+        self.has_subject = false;
+        self.has_kind = false;
     }
 
-    fn push(&mut self, entry: &crate::message::Entry, known: Known, wants: Wants) {
-        self.partitions.push(entry.at.partition);
-        self.attempts.push(entry.attempt);
-        if wants.sequences {
-            self.sequences.push(entry.at.seq);
-        }
-        if wants.timestamps {
-            self.timestamps.push(entry.message.timestamp());
-        }
-        if wants.subjects {
-            self.subjects.push(known.subject);
-        }
-        if wants.ids {
-            self.ids.push(entry.message.id());
-        }
-        if wants.bodies {
-            self.bodies.push(entry.message.body());
-        }
-    }
-
+    /// Values lie end to end in a message as they do in the column: one copy for all of them.
     fn push_headers(&mut self, message: &Message, names: &[u32], kinds: &[u8]) {
         let before = self.values.data.len() as u32;
         let ends = &mut self.values.ends;
         let bytes = message.values(|end| ends.push(before + end));
         self.values.data.extend_from_slice(bytes);
         self.header_names.extend_from_slice(names);
+        self.has_kind |= kinds.iter().any(|k| *k != Kind::TEXT.0);
         self.header_kinds.extend_from_slice(kinds);
         self.header_ends.push(self.header_names.len() as u32);
     }
