@@ -52,11 +52,7 @@ pub fn not_started(batch: &Batch) -> Handled {
 
 /// The plan of a handler that reads `wants` (empty: everything).
 pub fn plan(wants: &[&str], max_messages: u32, max_bytes: u32) -> Plan {
-    let mut columns: Vec<String> = wants.iter().map(|&name| name.to_owned()).collect();
-    // Subjects and header names are indexes into the strings, which an author should not have to know.
-    if ["subjects", "headers"].iter().any(|name| wants.contains(name)) && !wants.contains(&"strings") {
-        columns.push("strings".to_owned());
-    }
+    let columns = wants.iter().map(|&name| name.to_owned()).collect();
     Plan { wants: columns, max_messages, max_bytes, options: Vec::new() }
 }
 
@@ -99,10 +95,8 @@ mod tests {
     }
 
     #[test]
-    fn who_wants_subjects_gets_the_strings_they_point_into() {
-        assert_eq!(plan(&["bodies"], 0, 0).wants, ["bodies"]);
-        assert_eq!(plan(&["subjects"], 0, 0).wants, ["subjects", "strings"]);
-        assert_eq!(plan(&["strings", "headers"], 0, 0).wants, ["strings", "headers"]);
+    fn the_plan_names_the_columns() {
+        assert_eq!(plan(&["bodies", "headers"], 0, 0).wants, ["bodies", "headers"]);
         assert!(plan(&[], 16, 0).wants.is_empty());
     }
 }

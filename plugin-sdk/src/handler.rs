@@ -105,9 +105,9 @@ macro_rules! __handler {
     };
 }
 
-/// The columns of the contract's `batch` that a handler can ask for.
+/// The columns of the contract's `batch` that a handler can ask for; `none` is for one that reads nothing.
 const COLUMNS: &[&str] = &[
-    "strings",
+    "none",
     "partitions",
     "sequences",
     "attempts",
@@ -130,7 +130,7 @@ pub const fn check_wants(wants: &[&str]) {
             column += 1;
             if column == COLUMNS.len() {
                 panic!(
-                    "`wants` names a column that does not exist; there are strings, partitions, sequences, attempts, \
+                    "`wants` names a column that does not exist; there are none, partitions, sequences, attempts, \
                      timestamps, subjects, ids, headers, bodies, groups and extra"
                 );
             }

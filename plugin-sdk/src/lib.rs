@@ -75,3 +75,8 @@ pub mod __private {
     pub use crate::handler::{check_wants, settle_settings};
     pub use crate::report::install;
 }
+
+/// The README's handler compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;

@@ -201,7 +201,7 @@ fn throughput(bench: &Bench, rows: &mut Rows) {
 
 fn calls(bench: &Bench, rows: &mut Rows) {
     let module = bench.module("drain", |_| {});
-    let mut measure = |size: usize| {
+    let measure = |size: usize| {
         let entries = bench.messages.iter().take(size).zip(1..);
         let entry =
             |(m, seq): (&Message, u64)| Entry { at: Position { partition: 0, seq }, attempt: 1, message: m.clone() };

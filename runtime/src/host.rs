@@ -21,6 +21,9 @@ use tokio::sync::{broadcast, watch as watching};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
+/// How long a shutdown goes on where a sink has stopped for good.
+const STALLED: Duration = Duration::from_secs(1);
+
 /// Why a host does not start. Nothing was started.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", reasons.join("\n"))]
@@ -204,15 +207,34 @@ impl Host {
         let _ = self.reload.send(());
     }
 
-    /// Waits until every source has come to its end, or stopped for good, and all that came in is settled. Waits for ever
-    /// where a source has no end.
+    /// Waits until every source has come to its end, or stopped for good, and all that came in is settled; or until a sink
+    /// has stopped for good, since then nothing is settled any more. Waits for ever where a source has no end.
     pub async fn finished(&self) {
+        tokio::select! { () = self.settled() => {}, () = self.sink_failed() => {} }
+    }
+
+    async fn settled(&self) {
         for pump in &self.pumps {
             let mut link = pump.link.clone();
             // An error means that the pump is gone, which is over as well.
             let _ = link.wait_for(Link::is_over).await;
         }
         self.drained().await;
+    }
+
+    /// Waits until some sink has stopped for good.
+    async fn sink_failed(&self) {
+        let mut waits = tokio::task::JoinSet::new();
+        for publisher in &self.publishers {
+            let mut link = publisher.link.clone();
+            waits.spawn(async move { link.wait_for(|l| matches!(l, Link::Failed(_))).await.is_ok() });
+        }
+        while let Some(failed) = waits.join_next().await {
+            if failed.unwrap_or(false) {
+                return;
+            }
+        }
+        std::future::pending().await
     }
 
     /// Waits until no stream holds a message. Handlers move messages downstream only, so two looks that find nothing with
@@ -246,7 +268,11 @@ impl Host {
         for pump in &self.pumps {
             pump.order.send_replace(Order::Drain);
         }
-        let drained = timeout_at(end, self.drained()).await.is_ok();
+        let drained = tokio::select! {
+            drained = timeout_at(end, self.drained()) => drained.is_ok(),
+            // What waits for a sink that is gone will wait for ever; the others get a moment.
+            () = async { self.sink_failed().await; tokio::time::sleep(STALLED).await } => false,
+        };
         if drained {
             for handler in &self.handlers {
                 // Idle workers stop at once.

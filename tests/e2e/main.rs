@@ -12,3 +12,4 @@ mod misbehave;
 mod reload;
 mod run;
 mod signals;
+mod twenty;

@@ -338,3 +338,6 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
     // Where whoever could say stop is gone, it is time to stop as well.
     let _ = stop.wait_for(|stop| *stop).await;
 }
+
+#[cfg(test)]
+mod tests;
