@@ -79,4 +79,4 @@ pub mod __private {
 /// The README's handler compiles.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
-pub struct Readme;
+pub struct ProjectReadme;

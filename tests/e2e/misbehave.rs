@@ -17,8 +17,12 @@ const HARM: &[(&str, &[&str])] = &[
     ("exit", &["the handler called exit(1)"]),
     ("recurse", &["call stack exhausted"]),
     // Eight MiB to be carried across, which an unoptimised build may not manage in time.
-    ("output", &["`limits.output` allows 1048576", "no memory beyond its limit", "longer than its deadline"]),
-    ("output 1100000", &["`limits.output` allows 1048576"]),
+    (
+        "output",
+        &["more outputs than `limits.output`, 1048576 bytes", "no memory beyond its limit", "longer than its deadline"],
+    ),
+    ("output 1100000", &["more outputs than `limits.output`, 1048576 bytes"]),
+    ("copies 20000 of a text that comes to more than its limit", &["more outputs than `limits.output`, 1048576 bytes"]),
     ("fewer", &["0 verdicts for 1 messages"]),
     ("columns ends", &["the handler returned bodies whose item 1 is 3..1 of 3"]),
     ("columns outside", &["the handler returned bodies whose item 1 is 3..4 of 3"]),

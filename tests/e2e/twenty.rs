@@ -42,9 +42,9 @@ async fn twenty_swaps_under_a_hundred_thousand_messages() {
         let changed = stamped(&good, stamp(n).as_bytes().try_into().unwrap());
         // Half of them in place, half by a rename, as compilers and deployments do.
         if n % 2 == 0 {
-            drop(dir.write("stamp.wasm", &changed))
+            dir.write("stamp.wasm", &changed);
         } else {
-            drop(dir.replace("stamp.wasm", &changed))
+            dir.replace("stamp.wasm", &changed);
         }
         // While the module is being loaded, messages go on coming; some are kept for each swap that is still to come.
         let (share, most) = (MESSAGES / SWAPS * n, MESSAGES - (SWAPS - n) * 50);

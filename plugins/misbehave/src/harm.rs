@@ -1,6 +1,7 @@
 //! What an instance does not survive.
 
 use core::hint::black_box;
+use pelton_sdk::Output;
 
 /// Never comes back. The loop must have an effect, or the optimiser may do as it likes with it.
 pub(crate) fn spin() -> ! {
@@ -51,4 +52,9 @@ pub(crate) fn gigantic(bytes: Option<usize>) -> Vec<u8> {
     }
     body.resize(wanted, b'x');
     body
+}
+
+/// Little for the guest, much for the host.
+pub(crate) fn copies(count: u64) -> Vec<Output> {
+    (0..count).map(|_| Output::empty().inherit_body()).collect()
 }

@@ -10,6 +10,7 @@
 //! | `exit` | leaves through `wasi:cli/exit` |
 //! | `output` | one output as large as memory allows, at most 1 GiB |
 //! | `output N` | one output of N bytes |
+//! | `copies N TEXT` | N outputs, each with the whole body, which the host is to copy |
 //! | `fewer` | stops before this message; as the first of its batch it says that it considered none |
 //! | `columns LIE` | breaks the contract in its answer: see `lies.rs` |
 //! | `sleep MS` | sleeps on the clock, then forwards |
@@ -26,7 +27,7 @@ use core::time::Duration;
 use pelton_sdk::{Failure, Message, Output, raw};
 
 /// Obeys the commands that concern one message alone.
-pub fn obey(message: Message<'_>) -> Result<Output, Failure> {
+pub fn obey(message: Message<'_>) -> Result<Vec<Output>, Failure> {
     let (command, argument) = split(&message);
     match command {
         "loop" => harm::spin(),
@@ -34,8 +35,9 @@ pub fn obey(message: Message<'_>) -> Result<Output, Failure> {
         "trap" => harm::trap(),
         "panic" => harm::panic(),
         "exit" => std::process::exit(1),
-        "recurse" => return Ok(Output::new(harm::recurse(0).to_string())),
-        "output" => return Ok(Output::new(harm::gigantic(argument.parse().ok()))),
+        "recurse" => return Ok(vec![Output::new(harm::recurse(0).to_string())]),
+        "output" => return Ok(vec![Output::new(harm::gigantic(argument.parse().ok()))]),
+        "copies" => return Ok(harm::copies(number(argument.split(' ').next().unwrap_or_default())?)),
         "sleep" => std::thread::sleep(Duration::from_millis(number(argument)?)),
         "retry" => return Err(Failure::retry("on command")),
         "retry-after" => {
@@ -48,7 +50,7 @@ pub fn obey(message: Message<'_>) -> Result<Output, Failure> {
         "log" => log::info!("{argument}"),
         _ => {}
     }
-    Ok(Output::forward())
+    Ok(vec![Output::forward()])
 }
 
 /// The command and its argument, `""` where there is none.

@@ -6,7 +6,9 @@ use pelton_sdk::testing;
 use super::*;
 
 fn one(body: &str) -> Result<Output, Failure> {
-    obey(testing::message().attempt(2).body(body).message())
+    let mut outputs = obey(testing::message().attempt(2).body(body).message())?;
+    assert_eq!(outputs.len(), 1);
+    Ok(outputs.remove(0))
 }
 
 fn many(bodies: &[&str]) -> raw::Handled {
@@ -26,6 +28,12 @@ fn what_harms_nobody_is_done_as_told() {
     assert!(one("fail-until 3").unwrap_err().is_retry());
     assert!(one("fail-until 2").unwrap().given().is_forward());
     assert_eq!(one("sleep long").unwrap_err().reason(), "`long` is no number");
+}
+
+#[test]
+fn copies_are_left_to_the_host() {
+    let handled = many(&["copies 3 of this"]);
+    assert_eq!((handled.outputs.inputs.as_slice(), handled.outputs.bodies.data.len()), ([0, 0, 0].as_slice(), 0));
 }
 
 #[test]

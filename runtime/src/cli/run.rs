@@ -30,14 +30,6 @@ pub(super) async fn run(arguments: Arguments) -> u8 {
     logging::start("info", bar.clone());
     config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let limit = config.shutdown_timeout;
-    let host = match Host::start(config).await {
-        Ok(host) => host,
-        Err(error) => {
-            bar.finish_and_clear();
-            eprintln!("{error}");
-            return REFUSED;
-        }
-    };
     let mut signals = match Signals::new() {
         Ok(signals) => signals,
         Err(error) => {
@@ -45,10 +37,22 @@ pub(super) async fn run(arguments: Arguments) -> u8 {
             return FAILED;
         }
     };
+    let started = tokio::select! {
+        started = Host::start(config) => started,
+        () = signals.stop(|| {}) => return INTERRUPTED,
+    };
+    let host = match started {
+        Ok(host) => host,
+        Err(error) => {
+            bar.finish_and_clear();
+            eprintln!("{error}");
+            return REFUSED;
+        }
+    };
     tracing::info!(config = %arguments.config.display(), "running");
     let done = tokio::select! {
         () = host.finished(), if arguments.exit_when_done => true,
-        () = signals.stop(&host) => false,
+        () = signals.stop(|| host.reload()) => false,
         () = show(&host, &bar) => false,
     };
     let failed = host.has_failed();
@@ -115,13 +119,13 @@ impl Signals {
         })
     }
 
-    /// Waits for Ctrl-C or SIGTERM.
-    async fn stop(&mut self, host: &Host) {
+    /// Waits for Ctrl-C or SIGTERM, and calls `hangup` at each SIGHUP.
+    async fn stop(&mut self, hangup: impl Fn()) {
         loop {
             tokio::select! {
                 _ = self.interrupt.recv() => return,
                 _ = self.terminate.recv() => return,
-                _ = self.hangup.recv() => host.reload(),
+                _ = self.hangup.recv() => hangup(),
             }
         }
     }

@@ -145,9 +145,8 @@ async fn a_message_that_waits_does_not_keep_the_places_of_those_behind_it() {
         stream.append(messages(1000 - 1)).await;
         cursor.next(0, Limit::messages(1000)).await.settle();
     }
-    let state = stream.0.lock();
-    assert!(state.slots.span() < 5000, "{} places for one message", state.slots.span());
-    drop(state);
+    let span = stream.0.lock().slots.span();
+    assert!(span < 5000, "{span} places for one message");
     let again = cursor.next(0, Limit::messages(1)).await;
     assert_eq!((again.batch().entries[0].at.seq, again.batch().entries[0].attempt), (1, 2));
     again.settle();

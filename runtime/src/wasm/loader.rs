@@ -187,7 +187,7 @@ fn open(engine: &Engine, cache: Option<&Cache>, bytes: &[u8]) -> anyhow::Result<
     let component = match cached {
         Some(component) => component,
         None => {
-            let component = if was_core { componentize(bytes)? } else { bytes.to_vec() };
+            let component = if was_core { componentize(engine, bytes)? } else { bytes.to_vec() };
             let component = Component::from_binary(engine, &component);
             let component = component.map_err(|e| anyhow::anyhow!("is not a valid component: {e:#}"))?;
             if let Some(cache) = cache {
@@ -278,7 +278,10 @@ fn check_kind(bytes: &[u8]) -> anyhow::Result<bool> {
 }
 
 /// A core module with an embedded component type becomes a component, with the adapter for WASI 0.1 where it needs one.
-fn componentize(bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
+fn componentize(engine: &Engine, bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
+    // The encoder takes for granted that the module is whole.
+    let valid = wasmtime::Module::validate(engine, bytes);
+    valid.map_err(|e| anyhow::anyhow!("is a core module that cannot be made a component: {e:#}"))?;
     let encode = || {
         ComponentEncoder::default()
             .module(bytes)?
@@ -286,7 +289,7 @@ fn componentize(bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
             .validate(true)
             .encode()
     };
-    // The encoder panics on some damaged modules.
+    // What it takes for granted beyond that, such as the embedded type, must not take the host down.
     let encoded = std::panic::catch_unwind(std::panic::AssertUnwindSafe(encode));
     let encoded = encoded.unwrap_or_else(|_| Err(anyhow::anyhow!("damaged")));
     encoded.map_err(|e| anyhow::anyhow!("is a core module that cannot be made a component: {e:#}"))

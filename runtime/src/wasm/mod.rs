@@ -1,7 +1,7 @@
 //! Handlers as WebAssembly components. Only this module names wasmtime.
 //!
-//! A file becomes a [`Module`] in [`loader`]: read, made a component where it is a core module, checked against the
-//! contract, compiled (or found in the [`cache`]), tried once. A worker holds a [`WasmHandler`], which keeps an instance as
+//! A file becomes a [`Module`]: read, made a component where it is a core module, checked against the contract, compiled
+//! (or found in the [`Cache`]), tried once. A worker holds a [`WasmHandler`], which keeps an instance as
 //! long as the policy says and never enters one again that trapped.
 
 mod cache;

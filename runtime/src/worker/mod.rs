@@ -220,16 +220,6 @@ impl Worker {
         if work.cursor.ordering() != Ordering::None && fates.iter().any(|f| matches!(f, Fate::Retry { .. })) {
             keep_order(&delivery, &mut fates);
         }
-        let mut dead = Vec::new();
-        for (place, outcome) in deaths {
-            if let (Some(fate @ Fate::Reject), Some(entry)) =
-                (fates.get_mut(place), delivery.batch().entries.get(place))
-                && let Some(letter) = self.letter(generation, entry, outcome)
-            {
-                dead.push(letter);
-                *fate = Fate::Later;
-            }
-        }
         let mut emitted: Vec<Vec<Message>> = work.outputs.iter().map(|_| Vec::new()).collect();
         let mut outputs = 0;
         for output in handled.outputs {
@@ -238,6 +228,16 @@ impl Worker {
             outputs += 1;
             if let Some(stream) = emitted.get_mut(output.target) {
                 stream.push(output.message);
+            }
+        }
+        let mut dead = Vec::new();
+        for (place, outcome) in deaths {
+            if let (Some(fate @ Fate::Reject), Some(entry)) =
+                (fates.get_mut(place), delivery.batch().entries.get(place))
+                && let Some(letter) = self.letter(generation, entry, outcome)
+            {
+                dead.push(letter);
+                *fate = Fate::Later;
             }
         }
         self.count(generation, &fates, dead.len(), outputs);

@@ -173,7 +173,9 @@ async fn resizing_under_load_loses_and_repeats_nothing_and_keeps_the_order() {
                     let after = Some(Duration::from_millis(1));
                     handled.failures.push((place, Outcome::Retry { after, reason: "again".into() }));
                     parked.push(key);
-                } else if ordering == Ordering::None || !(parked.contains(&key) || ordering == Ordering::Total && !parked.is_empty()) {
+                } else if ordering == Ordering::None
+                    || !(parked.contains(&key) || ordering == Ordering::Total && !parked.is_empty())
+                {
                     // What comes behind one of its key that is retried is void, and must come again.
                     log.lock().unwrap().push(n);
                 }

@@ -38,4 +38,18 @@ impl ByColumns {
         let answer = self.guest.call_handle(store, columns).await?;
         Ok(scatter::handled(&answer, batch, targets, most, &mut self.builder))
     }
+
+    /// Gathers once and calls so many times: what the call alone costs.
+    pub(in crate::wasm) async fn call_again(
+        &mut self,
+        store: &mut Store<HostState>,
+        batch: &Batch,
+        times: usize,
+    ) -> wasmtime::Result<()> {
+        let columns = self.gather.batch(batch, Wants::new(&[]));
+        for _ in 0..times {
+            self.guest.call_handle(&mut *store, columns.clone()).await?;
+        }
+        Ok(())
+    }
 }

@@ -105,10 +105,22 @@ struct Given<'a> {
 }
 
 /// Finishes a message whose own headers are already in `builder`.
-fn inherit_from(input: &Message, given: &Given<'_>, builder: &mut MessageBuilder) -> Result<Message, Invalid> {
+fn inherit_from(
+    input: &Message,
+    given: &Given<'_>,
+    builder: &mut MessageBuilder,
+    budget: &mut Budget,
+) -> Result<Message, Invalid> {
     let has = |bit: u8| given.inherit & bit != 0;
+    budget.take(given.subject.len() + given.body.len())?;
     if given.inherit & inherit::ALL == inherit::ALL && given.headers == 0 && given.body.is_empty() {
         return Ok(input.clone());
+    }
+    if has(inherit::BODY) {
+        budget.take(input.body().len())?;
+    }
+    if has(inherit::HEADERS | inherit::KEY | inherit::SUBJECT) {
+        budget.take(input.weight() as usize - input.body().len())?;
     }
     if has(inherit::HEADERS | inherit::KEY) {
         let own: Vec<String> = if given.headers > 0 { builder.header_names() } else { Vec::new() };
@@ -123,12 +135,26 @@ fn inherit_from(input: &Message, given: &Given<'_>, builder: &mut MessageBuilder
     builder.build(body).map_err(|e| Invalid(format!("an output that cannot be: {e}")))
 }
 
-/// Refuses more bytes than a batch may emit.
-fn check_size(bytes: usize, most: u64) -> Result<(), Invalid> {
-    if bytes as u64 > most {
-        return Err(Invalid(format!("{bytes} bytes of outputs; `limits.output` allows {most}")));
+/// What the outputs of a batch may still weigh. Taken before anything is copied: with a few bytes a guest can ask for the
+/// same megabyte a million times.
+struct Budget {
+    most: u64,
+    left: u64,
+}
+
+impl Budget {
+    /// What an output or a header weighs, however little is in it.
+    const EACH: usize = 16;
+
+    fn new(most: u64) -> Budget {
+        Budget { most, left: most }
     }
-    Ok(())
+
+    fn take(&mut self, bytes: usize) -> Result<(), Invalid> {
+        let left = self.left.checked_sub(bytes as u64);
+        self.left = left.ok_or_else(|| Invalid(format!("more outputs than `limits.output`, {} bytes", self.most)))?;
+        Ok(())
+    }
 }
 
 /// The places that a batch has, as the contract counts them.

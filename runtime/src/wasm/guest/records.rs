@@ -1,5 +1,5 @@
 use super::record_bindings::exports::pelton::plugin::message_handler as wit;
-use super::{Given, Invalid, Targets, check_size, inherit_from};
+use super::{Budget, Given, Invalid, Targets, inherit_from};
 use crate::message::{Batch, Entry, Handled, KEY, Kind, MessageBuilder, Outcome, Output, Value};
 use crate::stream::now_ns;
 use crate::wasm::host::{HostState, shorten};
@@ -30,14 +30,14 @@ impl ByRecords {
         most: u64,
     ) -> wasmtime::Result<Result<Handled, Invalid>> {
         let mut handled = Handled { considered: batch.entries.len(), ..Handled::default() };
-        let mut bytes = 0;
+        let mut budget = Budget::new(most);
         for (place, entry) in batch.entries.iter().enumerate() {
             store.data_mut().current = Some(place as u32);
             let headers: Vec<wit::HeaderParam<'_>> =
                 entry.message.headers().filter(|(name, _)| *name != KEY).map(header).collect();
             match self.guest.call_handle(&mut *store, record(&batch.stream, entry, &headers)).await? {
                 Err(failure) => handled.failures.push((place, outcome(failure))),
-                Ok(outputs) => match self.emit(&outputs, place, entry, targets, &mut bytes, most) {
+                Ok(outputs) => match self.emit(&outputs, place, entry, targets, &mut budget) {
                     Ok(Ok(outputs)) => handled.outputs.extend(outputs),
                     Ok(Err(reason)) => handled.failures.push((place, Outcome::Reject { reason })),
                     Err(invalid) => return Ok(Err(invalid)),
@@ -53,14 +53,12 @@ impl ByRecords {
         place: usize,
         entry: &Entry,
         targets: &Targets,
-        bytes: &mut usize,
-        most: u64,
+        budget: &mut Budget,
     ) -> Result<Result<Vec<Output>, String>, Invalid> {
         let now = now_ns();
         let mut made = Vec::new();
         for output in outputs {
-            *bytes += 16 + output.body.len() + output.headers.iter().map(|h| h.name.len() + 16).sum::<usize>();
-            check_size(*bytes, most)?;
+            budget.take(Budget::EACH + output.key.as_ref().map_or(0, Vec::len))?;
             let target = match targets.find(output.target.as_deref().unwrap_or_default()) {
                 Ok(target) => target,
                 Err(why) => return Ok(Err(format!("the handler returned {why}"))),
@@ -69,7 +67,11 @@ impl ByRecords {
                 self.builder.key(key);
             }
             for h in &output.headers {
-                self.builder.header(&h.name, value(&h.value)?);
+                let value = value(&h.value)?;
+                let mut scratch = [0; 8];
+                let (kind, bytes) = value.encode(&mut scratch);
+                budget.take(Budget::EACH + h.name.len() + bytes.len())?;
+                self.builder.raw_header(&h.name, kind, bytes);
             }
             let given = Given {
                 inherit: output.inherit,
@@ -78,7 +80,7 @@ impl ByRecords {
                 body: &output.body,
                 now,
             };
-            let message = inherit_from(&entry.message, &given, &mut self.builder)?;
+            let message = inherit_from(&entry.message, &given, &mut self.builder, budget)?;
             made.push(Output { input: place, target, message });
         }
         Ok(Ok(made))

@@ -1,5 +1,5 @@
 use super::bindings::exports::pelton::plugin::batch_handler::Handled as GuestHandled;
-use super::{Given, Invalid, Targets, check_considered, check_size, inherit_from};
+use super::{Budget, Given, Invalid, Targets, check_considered, inherit_from};
 use crate::message::{Batch, Handled, Kind, MessageBuilder, Outcome, Output};
 use crate::stream::now_ns;
 use std::time::Duration;
@@ -74,6 +74,7 @@ pub(super) fn handled(
 
 struct Outputs<'a> {
     guest: &'a GuestHandled,
+    most: u64,
     strings: Vec<&'a str>,
     values: Blobs<'a>,
     bodies: Blobs<'a>,
@@ -83,8 +84,6 @@ impl<'a> Outputs<'a> {
     fn new(guest: &'a GuestHandled, most: u64) -> Result<Outputs<'a>, Invalid> {
         let o = &guest.outputs;
         let count = o.inputs.len();
-        // Every output weighs something, however little is in it.
-        check_size(o.bodies.data.len() + o.headers.values.data.len() + 16 * count, most)?;
         check_length("targets", o.targets.len(), count)?;
         check_length("inherit flags", o.inherit.len(), count)?;
         check_length("subjects", o.subjects.len(), count)?;
@@ -96,6 +95,7 @@ impl<'a> Outputs<'a> {
             |i| std::str::from_utf8(strings.get(i)?).map_err(|_| Invalid(format!("string {i} that is not UTF-8")));
         Ok(Outputs {
             guest,
+            most,
             strings: (0..o.strings.ends.len()).map(text).collect::<Result<_, _>>()?,
             values: Blobs::new("header values", &o.headers.values.data, &o.headers.values.ends, headers)?,
             bodies: Blobs::new("bodies", &o.bodies.data, &o.bodies.ends, count)?,
@@ -122,12 +122,14 @@ impl<'a> Outputs<'a> {
         let mut failed = std::mem::take(&mut handled.failures).into_iter().peekable();
         let mut failures = Vec::new();
         let (mut last, mut header) = (0, 0);
+        let mut budget = Budget::new(self.most);
         for (i, input) in o.inputs.iter().enumerate() {
             let place = *input as usize;
             if place < last || place >= handled.considered {
                 return Err(Invalid(format!("output {i} of message {place}, out of range or out of order")));
             }
             last = place;
+            budget.take(Budget::EACH)?;
             let headers = header..item(&o.headers.ends, i, 0) as usize;
             if headers.end < headers.start || headers.end > o.headers.names.len() {
                 return Err(Invalid(format!("output {i} with headers {headers:?} of {}", o.headers.names.len())));
@@ -163,13 +165,14 @@ impl<'a> Outputs<'a> {
                 if !kind.fits(value) {
                     return Err(Invalid(format!("header '{name}' of kind {} with bytes that do not fit it", kind.0)));
                 }
+                budget.take(Budget::EACH + name.len() + value.len())?;
                 builder.raw_header(name, kind, value);
             }
             let Some(entry) = batch.entries.get(place) else { continue };
             handled.outputs.push(Output {
                 input: place,
                 target,
-                message: inherit_from(&entry.message, &given, builder)?,
+                message: inherit_from(&entry.message, &given, builder, &mut budget)?,
             });
         }
         failures.extend(failed);
