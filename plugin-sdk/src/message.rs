@@ -159,9 +159,13 @@ impl<'a> Iterator for Headers<'a> {
     type Item = (&'a str, Value<'a>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let message = self.message;
-        let entry = self.entries.find(|&entry| message.header_name(entry) != KEY)?;
-        Some((message.header_name(entry), message.header_value(entry)))
+        loop {
+            let entry = self.entries.next()?;
+            let name = self.message.header_name(entry);
+            if name != KEY {
+                return Some((name, self.message.header_value(entry)));
+            }
+        }
     }
 }
 

@@ -16,6 +16,7 @@ mod cursor;
 mod delivery;
 mod ledger;
 mod permits;
+mod reader;
 mod runs;
 mod shards;
 mod slots;

@@ -1,5 +1,5 @@
-use super::cursor::Reader;
 use super::ledger::Ledger;
+use super::reader::Reader;
 use super::slots::{Slot, Slots};
 use super::{Pending, SafeWhen, StreamOptions, WhenFull};
 use crate::broker::{Ack, AckToken};
