@@ -113,7 +113,7 @@ impl Message {
         data.get(start as usize..last as usize).unwrap_or_default()
     }
 
-    fn value_bytes(&self, i: usize) -> &[u8] {
+    pub(crate) fn value_bytes(&self, i: usize) -> &[u8] {
         self.slice(self.end(i), self.end(i + 1))
     }
 

@@ -14,6 +14,7 @@
 
 mod cursor;
 mod delivery;
+pub mod disk;
 mod ledger;
 mod permits;
 mod reader;

@@ -1,0 +1,157 @@
+//! The bytes of a batch; the grammar stands in the module above.
+
+use crate::message::{Kind, Message, MessageBuilder};
+
+/// What a frame says of its messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Header {
+    /// The sequence of the first.
+    pub(super) base: u64,
+    /// How many; they have the sequences from `base` on.
+    pub(super) count: u32,
+    /// When they were appended, ns since 1970.
+    pub(super) time: i64,
+    /// Everything below had been synced when this was written.
+    pub(super) synced: u64,
+}
+
+/// Length and checksum.
+const PREFIX: usize = 8;
+/// The header's fields behind them.
+const FIELDS: usize = 28;
+/// What begins instead of a frame where a segment is sealed.
+pub(super) const SEAL: u32 = u32::MAX;
+/// A frame holds no more than this, so that a damaged length is known for what it is.
+pub(super) const MOST: usize = 1 << 30;
+
+/// Why bytes are no frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Broken {
+    /// They end before the frame does.
+    Short,
+    /// Its checksum or its structure is wrong.
+    Damaged,
+}
+
+/// Appends one frame to `out`.
+pub(super) fn encode(out: &mut Vec<u8>, header: Header, messages: &[Message]) {
+    let start = out.len();
+    out.extend_from_slice(&[0; PREFIX]);
+    out.extend_from_slice(&header.base.to_le_bytes());
+    out.extend_from_slice(&header.count.to_le_bytes());
+    out.extend_from_slice(&header.time.to_le_bytes());
+    out.extend_from_slice(&header.synced.to_le_bytes());
+    for message in messages {
+        put_message(out, message);
+    }
+    let length = (out.len() - start - PREFIX) as u32;
+    let sum = crc32c::crc32c(out.get(start + PREFIX..).unwrap_or_default());
+    if let Some(prefix) = out.get_mut(start..start + PREFIX) {
+        let (l, c) = prefix.split_at_mut(4);
+        l.copy_from_slice(&length.to_le_bytes());
+        c.copy_from_slice(&sum.to_le_bytes());
+    }
+}
+
+fn put_message(out: &mut Vec<u8>, message: &Message) {
+    let start = out.len();
+    out.extend_from_slice(&[0; 4]);
+    out.extend_from_slice(&message.timestamp().to_le_bytes());
+    put_bytes(out, message.subject().as_bytes());
+    put_bytes(out, message.id());
+    let fields = message.shape().fields();
+    out.extend_from_slice(&(fields.len() as u32).to_le_bytes());
+    for (i, field) in fields.iter().enumerate() {
+        out.push(field.kind.0);
+        put_bytes(out, field.name.as_bytes());
+        put_bytes(out, message.value_bytes(i));
+    }
+    out.extend_from_slice(message.body());
+    let length = (out.len() - start - 4) as u32;
+    if let Some(place) = out.get_mut(start..start + 4) {
+        place.copy_from_slice(&length.to_le_bytes());
+    }
+}
+
+fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
+    out.extend_from_slice(bytes);
+}
+
+/// How many bytes the frame at the start of `bytes` has, where its length can be read at all.
+pub(super) fn length(bytes: &[u8]) -> Option<usize> {
+    let length = u32::from_le_bytes(*bytes.first_chunk::<4>()?) as usize;
+    Some(PREFIX + length)
+}
+
+/// The frame at the start of `bytes`: its header, its messages' bytes, and its whole length.
+pub(super) fn decode(bytes: &[u8]) -> Result<(Header, &[u8], usize), Broken> {
+    let whole = length(bytes).ok_or(Broken::Short)?;
+    if !(PREFIX + FIELDS..=PREFIX + MOST).contains(&whole) {
+        return Err(Broken::Damaged);
+    }
+    let frame = bytes.get(..whole).ok_or(Broken::Short)?;
+    let mut read = Read(frame.get(4..).unwrap_or_default());
+    let sum = read.u32().ok_or(Broken::Damaged)?;
+    if crc32c::crc32c(read.0) != sum {
+        return Err(Broken::Damaged);
+    }
+    let header =
+        (|| Some(Header { base: read.u64()?, count: read.u32()?, time: read.u64()? as i64, synced: read.u64()? }))();
+    let header = header.ok_or(Broken::Damaged)?;
+    Ok((header, read.0, whole))
+}
+
+/// The messages of a frame whose checksum was right.
+pub(super) fn messages(header: Header, bytes: &[u8], builder: &mut MessageBuilder) -> Result<Vec<Message>, Broken> {
+    let mut read = Read(bytes);
+    let mut all = Vec::with_capacity(header.count.min(4096) as usize);
+    for _ in 0..header.count {
+        let message = read.bytes().and_then(|bytes| get_message(bytes, builder));
+        all.push(message.ok_or(Broken::Damaged)?);
+    }
+    if read.0.is_empty() { Ok(all) } else { Err(Broken::Damaged) }
+}
+
+fn get_message(bytes: &[u8], builder: &mut MessageBuilder) -> Option<Message> {
+    let mut read = Read(bytes);
+    builder.timestamp(read.u64()? as i64);
+    builder.subject(std::str::from_utf8(read.bytes()?).ok()?);
+    builder.id(read.bytes()?);
+    for _ in 0..read.u32()? {
+        let kind = read.u8()?;
+        let name = std::str::from_utf8(read.bytes()?).ok()?;
+        builder.raw_header(name, Kind(kind), read.bytes()?);
+    }
+    builder.build(read.0).ok()
+}
+
+/// Takes fields off the front.
+pub(super) struct Read<'a>(pub(super) &'a [u8]);
+
+impl<'a> Read<'a> {
+    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (first, rest) = self.0.split_first_chunk::<N>()?;
+        self.0 = rest;
+        Some(*first)
+    }
+
+    fn u8(&mut self) -> Option<u8> {
+        self.take::<1>().map(|[b]| b)
+    }
+
+    pub(super) fn u32(&mut self) -> Option<u32> {
+        self.take().map(u32::from_le_bytes)
+    }
+
+    pub(super) fn u64(&mut self) -> Option<u64> {
+        self.take().map(u64::from_le_bytes)
+    }
+
+    fn bytes(&mut self) -> Option<&'a [u8]> {
+        let length = self.u32()? as usize;
+        let (bytes, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(bytes)
+    }
+}

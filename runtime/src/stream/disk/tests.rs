@@ -1,0 +1,376 @@
+use super::*;
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+
+/// A file system in memory that can fail once, and whose power can be cut.
+#[derive(Clone, Default)]
+struct Sim(Arc<Mutex<SimState>>);
+
+#[derive(Default)]
+struct SimState {
+    files: BTreeMap<String, Arc<Mutex<SimFile>>>,
+    /// What a power cut leaves of the directory.
+    durable: BTreeMap<String, Arc<Mutex<SimFile>>>,
+    operations: usize,
+    fault: Option<Fault>,
+}
+
+#[derive(Default)]
+struct SimFile {
+    data: Vec<u8>,
+    durable: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    /// The operation with this number fails, half done.
+    Once(usize),
+    /// From this operation on nothing happens any more.
+    Power(usize),
+    /// The operation with this number finds the disk full; the next one does not.
+    Full(usize),
+}
+
+impl Sim {
+    /// Counts an operation that changes something; an error where it must fail, half done.
+    fn operate(&self) -> io::Result<()> {
+        let mut state = self.0.lock().unwrap();
+        let now = state.operations;
+        state.operations += 1;
+        match state.fault {
+            Some(Fault::Once(at)) if at == now => Err(io::Error::other("made to fail")),
+            Some(Fault::Full(at)) if at == now => Err(io::ErrorKind::StorageFull.into()),
+            Some(Fault::Power(at)) if now >= at => Err(io::Error::other("no power")),
+            _ => Ok(()),
+        }
+    }
+
+    fn operations(&self) -> usize {
+        self.0.lock().unwrap().operations
+    }
+
+    /// The disk as it is found after a power cut: what was synced, and of what was not, a part that `luck` decides.
+    fn after_power_cut(&self, luck: usize) -> Sim {
+        let state = self.0.lock().unwrap();
+        let mut files = BTreeMap::new();
+        for (i, (name, file)) in state.durable.iter().enumerate() {
+            let file = file.lock().unwrap();
+            let mut data = file.durable.clone();
+            if let Some(unsynced) = file.data.strip_prefix(file.durable.as_slice()) {
+                let kept = (luck * (i + 7)) % (unsynced.len() + 1);
+                data.extend_from_slice(&unsynced[..kept]);
+                // Its last bytes may not be what was written.
+                if luck % 3 == 1 && kept > 0 {
+                    *data.last_mut().unwrap() ^= 0x55;
+                }
+            }
+            files.insert(name.clone(), Arc::new(Mutex::new(SimFile { durable: data.clone(), data })));
+        }
+        Sim(Arc::new(Mutex::new(SimState { durable: files.clone(), files, ..SimState::default() })))
+    }
+
+    /// The same disk, mended.
+    fn mended(&self) -> Sim {
+        self.0.lock().unwrap().fault = None;
+        self.clone()
+    }
+
+    fn open_log(&self) -> Result<(Log, Recovery), LogError> {
+        Log::open_in(Box::new(self.clone()), LogOptions { segment_bytes: 600, ..LogOptions::default() }, None)
+    }
+}
+
+impl Files for Sim {
+    fn list(&self) -> io::Result<Vec<String>> {
+        Ok(self.0.lock().unwrap().files.keys().cloned().collect())
+    }
+
+    fn create(&self, name: &str) -> io::Result<Box<dyn Handle>> {
+        self.operate()?;
+        let file = Arc::new(Mutex::new(SimFile::default()));
+        self.0.lock().unwrap().files.insert(name.to_owned(), file.clone());
+        Ok(Box::new(SimHandle { sim: self.clone(), file }))
+    }
+
+    fn open(&self, name: &str) -> io::Result<Box<dyn Handle>> {
+        let file = self.0.lock().unwrap().files.get(name).cloned().ok_or(io::ErrorKind::NotFound)?;
+        Ok(Box::new(SimHandle { sim: self.clone(), file }))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.operate()?;
+        self.0.lock().unwrap().files.remove(name).map(drop).ok_or(io::ErrorKind::NotFound.into())
+    }
+
+    fn sync_directory(&self) -> io::Result<()> {
+        self.operate()?;
+        let mut state = self.0.lock().unwrap();
+        state.durable = state.files.clone();
+        Ok(())
+    }
+}
+
+struct SimHandle {
+    sim: Sim,
+    file: Arc<Mutex<SimFile>>,
+}
+
+impl Handle for SimHandle {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let operated = self.sim.operate();
+        let written = if operated.is_ok() { bytes.len() } else { bytes.len() / 2 };
+        self.file.lock().unwrap().data.extend_from_slice(&bytes[..written]);
+        operated
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.sim.operate()?;
+        let mut file = self.file.lock().unwrap();
+        file.durable = file.data.clone();
+        Ok(())
+    }
+
+    fn truncate(&mut self, length: u64) -> io::Result<()> {
+        self.sim.operate()?;
+        self.file.lock().unwrap().data.truncate(length as usize);
+        Ok(())
+    }
+
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.file.lock().unwrap().data.len() as u64)
+    }
+
+    fn read_at(&self, buffer: &mut [u8], place: u64) -> io::Result<usize> {
+        let file = self.file.lock().unwrap();
+        let rest = file.data.get(place as usize..).unwrap_or_default();
+        let read = rest.len().min(buffer.len());
+        buffer[..read].copy_from_slice(&rest[..read]);
+        Ok(read)
+    }
+}
+
+fn run<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
+}
+
+fn batch(numbers: std::ops::Range<u64>) -> Vec<Message> {
+    let mut builder = MessageBuilder::new();
+    let make = |n: u64| {
+        builder.subject("s").key(&n.to_le_bytes()).header("n", n as i64).build(format!("body {n:03}").as_bytes())
+    };
+    numbers.map(make).collect::<Result<_, _>>().unwrap()
+}
+
+/// All that a log holds, each with its sequence, read in pieces.
+fn contents(log: &Log) -> Vec<(u64, Message)> {
+    let (mut seq, mut all) = (log.first(), Vec::new());
+    loop {
+        let entries = log.read(seq, Limit::messages(3)).unwrap();
+        let Some(last) = entries.last() else { return all };
+        seq = last.at.seq + 1;
+        all.extend(entries.into_iter().map(|e| (e.at.seq, e.message)));
+    }
+}
+
+/// Appends until something fails. What was acknowledged: the numbers below. A batch's numbers are its sequences.
+fn work(sim: &Sim) -> u64 {
+    let Ok((log, _)) = sim.open_log() else { return 1 };
+    run(async {
+        let mut acknowledged = log.next();
+        for size in [1, 3, 2, 5, 1, 4, 2, 6, 1, 3, 2] {
+            match log.append(batch(acknowledged..acknowledged + size)).await {
+                Ok(seq) => assert_eq!(seq, acknowledged),
+                Err(_) => {
+                    let error = log.append(batch(0..1)).await.unwrap_err();
+                    assert!(matches!(error, LogError::Poisoned(_)), "{error}");
+                    break;
+                }
+            }
+            acknowledged += size;
+        }
+        acknowledged
+    })
+}
+
+fn assert_holds(log: &Log, acknowledged: u64, context: &dyn std::fmt::Debug) {
+    let all = contents(log);
+    let expected = batch(1..all.len() as u64 + 1);
+    assert!(all.len() as u64 + 1 >= acknowledged, "{context:?}: {} of {acknowledged} are left", all.len());
+    for ((seq, message), (n, expected)) in all.iter().zip((1..).zip(&expected)) {
+        assert_eq!((*seq, message), (n, expected), "{context:?}");
+    }
+    assert_eq!(log.next(), all.len() as u64 + 1, "{context:?}");
+}
+
+#[test]
+fn every_operation_fails_once() {
+    let whole = Sim::default();
+    assert_eq!(work(&whole), 31);
+    let operations = whole.operations();
+    assert!(operations > 40, "{operations} operations");
+    for fault in (0..operations).map(Fault::Once) {
+        let sim = Sim::default();
+        sim.0.lock().unwrap().fault = Some(fault);
+        let acknowledged = work(&sim);
+        let (log, _) = sim.mended().open_log().unwrap_or_else(|e| panic!("{fault:?}: {e}"));
+        assert_holds(&log, acknowledged, &fault);
+        let next = log.next();
+        run(log.append(batch(next..next + 2))).unwrap();
+        assert_holds(&log, next + 2, &fault);
+    }
+}
+
+#[test]
+fn the_power_is_cut_at_every_operation() {
+    let whole = Sim::default();
+    work(&whole);
+    for at in 0..=whole.operations() {
+        for luck in 0..9 {
+            let sim = Sim::default();
+            sim.0.lock().unwrap().fault = Some(Fault::Power(at));
+            let acknowledged = work(&sim);
+            let found = sim.after_power_cut(luck);
+            let (log, _) = found.open_log().unwrap_or_else(|e| panic!("cut at {at}, luck {luck}: {e}"));
+            assert_holds(&log, acknowledged, &(at, luck));
+            let next = log.next();
+            run(log.append(batch(next..next + 2))).unwrap();
+            drop(log);
+            assert_holds(&found.open_log().unwrap().0, next + 2, &(at, luck));
+        }
+    }
+}
+
+#[test]
+fn a_full_disk_is_waited_for() {
+    let whole = Sim::default();
+    work(&whole);
+    let mut waited = 0;
+    for at in 0..whole.operations() {
+        let sim = Sim::default();
+        sim.0.lock().unwrap().fault = Some(Fault::Full(at));
+        let acknowledged = work(&sim);
+        waited += usize::from(acknowledged == 31);
+        assert_holds(&sim.mended().open_log().unwrap().0, acknowledged, &at);
+    }
+    // Eleven appends find the disk full and go on; where it is a sync, a seal or a new segment, the log is poisoned.
+    assert!(waited >= 11, "{waited}");
+}
+
+#[test]
+fn damage_below_what_was_synced_stops_the_start_and_above_it_is_cut() {
+    let directory = tempfile::tempdir().unwrap();
+    let (log, _) = Log::open(directory.path(), LogOptions::default()).unwrap();
+    for n in 0..5 {
+        run(log.append(batch(n * 2 + 1..n * 2 + 3))).unwrap();
+    }
+    drop(log);
+    let file = directory.path().join(segment::name(1));
+    let good = std::fs::read(&file).unwrap();
+    let frames = (good.len() - START as usize) / 5;
+    for at in START as usize..good.len() {
+        let mut bad = good.clone();
+        bad[at] ^= 0x10;
+        std::fs::write(&file, &bad).unwrap();
+        let frame = (at - START as usize) / frames;
+        match Log::open(directory.path(), LogOptions::default()) {
+            Err(LogError::Damaged { offset, seq, .. }) => {
+                assert!(frame < 4, "byte {at}");
+                assert_eq!(
+                    (offset as usize, seq as usize),
+                    (START as usize + frame * frames, frame * 2 + 1),
+                    "byte {at}"
+                );
+            }
+            Ok((log, recovery)) => {
+                assert_eq!(frame, 4, "byte {at} is below what a later batch says was synced");
+                assert_eq!(recovery.cut, Some((segment::name(1), frames as u64)));
+                assert_holds(&log, 9, &at);
+            }
+            Err(e) => panic!("byte {at}: {e}"),
+        }
+    }
+}
+
+#[test]
+fn a_directory_belongs_to_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let (log, _) = Log::open(directory.path(), LogOptions::default()).unwrap();
+    assert!(matches!(Log::open(directory.path(), LogOptions::default()), Err(LogError::Locked { .. })));
+    drop(log);
+    Log::open(directory.path(), LogOptions::default()).unwrap();
+}
+
+#[test]
+fn what_is_no_segment_or_missing_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join(segment::name(1)), "another program's file").unwrap();
+    assert_eq!(
+        Log::open(directory.path(), LogOptions::default()).err(),
+        Some(LogError::Foreign { name: segment::name(1) })
+    );
+    let sim = Sim::default();
+    work(&sim);
+    let second = sim.list().unwrap()[1].clone();
+    sim.0.lock().unwrap().files.remove(&second);
+    let error = sim.open_log().err().unwrap();
+    assert!(matches!(error, LogError::Missing { .. }), "{error}");
+}
+
+#[test]
+fn reading_out_of_bounds_is_an_error_and_the_next_is_nothing() {
+    let sim = Sim::default();
+    work(&sim);
+    let (log, _) = sim.open_log().unwrap();
+    assert_eq!(log.read(31, Limit::messages(1)).unwrap().len(), 0);
+    let out = |seq, first| Some(LogError::OutOfBounds { seq, first, last: 30 });
+    assert_eq!(log.read(32, Limit::messages(1)).err(), out(32, 1));
+    assert_eq!(log.read(0, Limit::messages(1)).err(), out(0, 1));
+    assert!(log.trim(20).unwrap() > 0);
+    let first = log.first();
+    assert!(first > 1 && first <= 20, "whole segments only");
+    assert_eq!(log.read(1, Limit::messages(1)).err(), out(1, first));
+    assert_eq!(contents(&log).first().map(|(seq, _)| *seq), Some(first));
+    drop(log);
+    assert_eq!(sim.open_log().unwrap().0.first(), first);
+}
+
+#[test]
+fn time_finds_its_sequence() {
+    let sim = Sim::default();
+    work(&sim);
+    let (log, _) = sim.open_log().unwrap();
+    assert_eq!(log.seek(0).unwrap(), 1);
+    assert_eq!(log.seek(i64::MAX).unwrap(), log.next());
+}
+
+/// Random messages survive the way to the disk and back.
+#[test]
+fn frames_give_back_what_went_in() {
+    let runner = &mut proptest::test_runner::TestRunner::default();
+    let part = || proptest::collection::vec(any::<u8>(), 0..40);
+    let message =
+        (".{0,12}", part(), part(), proptest::collection::vec((".{0,9}", 0u8..30, part()), 0..5), any::<i64>());
+    let many = proptest::collection::vec(message, 1..6);
+    let outcome = runner.run(&(many, any::<u64>()), |(many, base)| {
+        let mut builder = MessageBuilder::new();
+        let mut messages = Vec::new();
+        for (subject, id, body, headers, time) in &many {
+            builder.subject(subject).id(id).timestamp(*time);
+            for (name, kind, value) in headers {
+                builder.raw_header(name, crate::message::Kind(*kind), value);
+            }
+            messages.push(builder.build(body).unwrap());
+        }
+        let header = frame::Header { base, count: messages.len() as u32, time: 7, synced: 3 };
+        let mut bytes = Vec::new();
+        frame::encode(&mut bytes, header, &messages);
+        let (back, payload, whole) = frame::decode(&bytes).unwrap();
+        prop_assert_eq!((back, whole), (header, bytes.len()));
+        prop_assert_eq!(frame::messages(back, payload, &mut builder).unwrap(), messages);
+        for cut in 0..bytes.len() {
+            prop_assert!(frame::decode(&bytes[..cut]).is_err());
+        }
+        Ok(())
+    });
+    outcome.unwrap();
+}
