@@ -17,19 +17,24 @@ impl BatchLimit {
     pub const NONE: BatchLimit = BatchLimit { messages: usize::MAX, bytes: u64::MAX };
 }
 
-/// Why a whole call failed: nothing of it counts.
+/// Why a whole call failed: nothing of it counts. The variant decides what happens next; the text is for people.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{reason}")]
-pub struct HandlerError {
-    /// For people: it stands in the log, and in the dead letter's headers where only one message was in the call.
-    pub reason: String,
+pub enum HandlerError {
+    /// Some message in the call made it fail. The text stands in the log, and in the dead letter's headers where only one
+    /// message was in the call.
+    #[error("{0}")]
+    Failed(String),
+    /// There is no instance to call: no message is to blame, and all come again as they are.
+    #[error("{0}")]
+    Unavailable(String),
 }
 
 /// Handles batches, one at a time. The caller's loop, in [`crate::worker`]:
 ///
 /// ```text
 /// handle(batch) ─ Ok: settle by the outcomes, emit the outputs, give what was not considered again
-///               └ Err: nothing of it counts. More than one message: each again by itself. One: it is retried
+///               ├ Failed: nothing of it counts. More than one message: each again by itself. One: it is retried
+///               └ Unavailable: put the batch back, wait a little
 /// ```
 #[async_trait]
 pub trait Handler: Send {

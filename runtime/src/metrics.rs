@@ -16,6 +16,8 @@ pub struct HandlerMetrics {
     pub dropped: Counter,
     /// Emitted by the handler.
     pub outputs: Counter,
+    /// Emitted by a handler in Rust to a target that it does not have. A guest's message is rejected for that.
+    pub lost_outputs: Counter,
     /// Calls, each with one batch.
     pub calls: Counter,
     /// Calls that trapped, passed their deadline or returned what the contract forbids.

@@ -1,10 +1,10 @@
 //! The workers of one handler, as many as asked for.
 
 use crate::worker::{Work, Worker};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// Starts and retires workers. Dropping it ends them where they are: what they had in hand is given again.
@@ -12,6 +12,8 @@ pub struct Pool {
     work: Arc<Work>,
     runtime: Handle,
     workers: Mutex<Vec<Running>>,
+    /// One change at a time: a number is given anew only when the worker that had it is gone.
+    resizing: tokio::sync::Mutex<()>,
 }
 
 struct Running {
@@ -28,7 +30,7 @@ impl Drop for Running {
 impl Pool {
     /// No workers yet. They will run on `runtime`.
     pub fn new(work: Arc<Work>, runtime: Handle) -> Pool {
-        Pool { work, runtime, workers: Mutex::default() }
+        Pool { work, runtime, workers: Mutex::default(), resizing: tokio::sync::Mutex::default() }
     }
 
     /// What the workers share.
@@ -36,20 +38,27 @@ impl Pool {
         &self.work
     }
 
-    /// How many workers there are.
-    pub async fn size(&self) -> usize {
-        self.workers.lock().await.len()
+    /// How many workers there are, those that are retiring not counted.
+    pub fn size(&self) -> usize {
+        self.workers().len()
+    }
+
+    fn workers(&self) -> MutexGuard<'_, Vec<Running>> {
+        self.workers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes it `n` workers. Those that retire finish what they have in hand first; no message is lost or repeated.
     pub async fn resize(&self, n: usize) {
-        let mut workers = self.workers.lock().await;
+        let _turn = self.resizing.lock().await;
         self.work.cursor.assign(n);
-        while workers.len() < n {
-            let number = workers.len();
-            workers.push(self.start(number));
-        }
-        let mut retiring: Vec<Running> = workers.drain(n..).collect();
+        let mut retiring: Vec<Running> = {
+            let mut workers = self.workers();
+            while workers.len() < n {
+                let number = workers.len();
+                workers.push(self.start(number));
+            }
+            workers.drain(n..).collect()
+        };
         for worker in &retiring {
             worker.stop.send_replace(true);
         }

@@ -1,22 +1,22 @@
 //! Which code a handler runs: generations in a slot. One serves while the next is loaded and its instances are prepared;
 //! workers look at the slot between batches only, so that every message is handled by one generation.
 
-use crate::handler::{Handler, HandlerMaker};
+use crate::handler::{Handler, HandlerError, HandlerMaker};
 use arc_swap::ArcSwap;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 
-/// One version of a handler's code.
-pub struct Generation {
+/// What is known of a generation; kept when its code is gone.
+#[derive(Debug)]
+pub struct Record {
     number: u64,
     label: String,
-    maker: Box<dyn HandlerMaker>,
-    ready: Mutex<Vec<Box<dyn Handler>>>,
     handled: AtomicU64,
 }
 
-impl Generation {
+impl Record {
     /// From 1, in the order they came to serve.
     pub fn number(&self) -> u64 {
         self.number
@@ -35,14 +35,49 @@ impl Generation {
     pub(crate) fn count_handled(&self, messages: u64) {
         self.handled.fetch_add(messages, Ordering::Relaxed);
     }
+}
+
+/// One version of a handler's code.
+pub struct Generation {
+    record: Arc<Record>,
+    maker: Box<dyn HandlerMaker>,
+    ready: Mutex<Vec<Box<dyn Handler>>>,
+}
+
+impl Deref for Generation {
+    type Target = Record;
+
+    fn deref(&self) -> &Record {
+        &self.record
+    }
+}
+
+impl Generation {
+    async fn prepare(
+        number: u64,
+        label: &str,
+        maker: Box<dyn HandlerMaker>,
+        count: usize,
+    ) -> anyhow::Result<Generation> {
+        let mut ready = Vec::with_capacity(count);
+        for _ in 0..count {
+            ready.push(maker.make().await?);
+        }
+        let record = Arc::new(Record { number, label: label.to_owned(), handled: AtomicU64::new(0) });
+        Ok(Generation { record, maker, ready: Mutex::new(ready) })
+    }
 
     /// A handler: one that was prepared, or a new one.
-    pub(crate) async fn handler(&self) -> anyhow::Result<Box<dyn Handler>> {
-        let prepared = self.ready.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    pub(crate) async fn handler(&self) -> Result<Box<dyn Handler>, HandlerError> {
+        let prepared = self.take_ready().pop();
         match prepared {
             Some(handler) => Ok(handler),
-            None => self.maker.make().await,
+            None => self.maker.make().await.map_err(|e| HandlerError::Unavailable(format!("{e:#}"))),
         }
+    }
+
+    fn take_ready(&self) -> std::sync::MutexGuard<'_, Vec<Box<dyn Handler>>> {
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -52,7 +87,7 @@ pub struct HandlerSlot {
     latest: watch::Sender<u64>,
     /// Only one replacement at a time.
     replacing: tokio::sync::Mutex<()>,
-    history: Mutex<Vec<Arc<Generation>>>,
+    history: Mutex<Vec<Arc<Record>>>,
 }
 
 impl HandlerSlot {
@@ -61,12 +96,12 @@ impl HandlerSlot {
     /// # Errors
     /// Where one cannot be made.
     pub async fn new(label: &str, maker: Box<dyn HandlerMaker>, prepared: usize) -> anyhow::Result<HandlerSlot> {
-        let first = Arc::new(prepare(1, label, maker, prepared).await?);
+        let first = Generation::prepare(1, label, maker, prepared).await?;
         Ok(HandlerSlot {
-            current: ArcSwap::new(first.clone()),
+            history: Mutex::new(vec![first.record.clone()]),
+            current: ArcSwap::from_pointee(first),
             latest: watch::Sender::new(1),
             replacing: tokio::sync::Mutex::default(),
-            history: Mutex::new(vec![first]),
         })
     }
 
@@ -76,7 +111,7 @@ impl HandlerSlot {
     }
 
     /// All generations that have served, the present one last.
-    pub fn history(&self) -> Vec<Arc<Generation>> {
+    pub fn history(&self) -> Vec<Arc<Record>> {
         self.history.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -93,22 +128,18 @@ impl HandlerSlot {
         label: &str,
         maker: Box<dyn HandlerMaker>,
         prepared: usize,
-    ) -> anyhow::Result<Arc<Generation>> {
+    ) -> anyhow::Result<Arc<Record>> {
         let _turn = self.replacing.lock().await;
-        let number = self.current.load().number + 1;
-        let next = Arc::new(prepare(number, label, maker, prepared).await?);
-        let before = self.current.swap(next.clone());
-        before.ready.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        self.history.lock().unwrap_or_else(PoisonError::into_inner).push(next.clone());
+        let number = self.current.load().number() + 1;
+        let next = Arc::new(Generation::prepare(number, label, maker, prepared).await?);
+        let record = next.record.clone();
+        let before = self.current.swap(next);
+        let unused = std::mem::take(&mut *before.take_ready());
+        for mut handler in unused {
+            handler.stop().await;
+        }
+        self.history.lock().unwrap_or_else(PoisonError::into_inner).push(record.clone());
         self.latest.send_replace(number);
-        Ok(next)
+        Ok(record)
     }
-}
-
-async fn prepare(number: u64, label: &str, maker: Box<dyn HandlerMaker>, count: usize) -> anyhow::Result<Generation> {
-    let mut ready = Vec::with_capacity(count);
-    for _ in 0..count {
-        ready.push(maker.make().await?);
-    }
-    Ok(Generation { number, label: label.to_owned(), maker, ready: Mutex::new(ready), handled: AtomicU64::new(0) })
 }

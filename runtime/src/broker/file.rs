@@ -130,8 +130,9 @@ pub(super) struct FileSink {
     config: SinkConfig,
     render: Render,
     file: Option<File>,
-    /// The length up to which every message is whole; none before the first opening and where the file is no plain one.
-    whole: Option<u64>,
+    /// The length up to which every message is whole, and of which file, by device and inode; none before the first opening
+    /// and where the file is no plain one.
+    whole: Option<(u64, (u64, u64))>,
     opened: bool,
     written: usize,
 }
@@ -151,12 +152,16 @@ impl FileSink {
             false => options.append(true),
         };
         let file = options.open(&self.config.path).await?;
-        if let Some(whole) = self.whole {
+        let mut metadata = file.metadata().await?;
+        if let Some((whole, identity)) = self.whole
+            && identity == (metadata.dev(), metadata.ino())
+            && metadata.len() > whole
+        {
             // A write that failed half-way has left a part of a message.
             file.set_len(whole).await?;
+            metadata = file.metadata().await?;
         }
-        let metadata = file.metadata().await?;
-        self.whole = metadata.is_file().then_some(metadata.len());
+        self.whole = metadata.is_file().then(|| (metadata.len(), (metadata.dev(), metadata.ino())));
         self.opened = true;
         self.file = Some(file);
         Ok(())
@@ -167,7 +172,7 @@ impl FileSink {
         let bytes = self.render.render(messages);
         file.write_all(bytes).await?;
         file.flush().await?;
-        self.whole = self.whole.map(|w| w + bytes.len() as u64);
+        self.whole = self.whole.map(|(whole, identity)| (whole + bytes.len() as u64, identity));
         self.written += messages.len();
         Ok(())
     }

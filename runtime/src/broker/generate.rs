@@ -59,6 +59,8 @@ impl Source for GenerateSource {
         // An endless source must let others have their turn.
         tokio::task::yield_now().await;
         let max = max.min(usize::try_from(left).unwrap_or(usize::MAX));
+        // However large they are: no more than a megabyte at once, or one.
+        let max = max.min((1 << 20) / self.config.size.max(1)).max(1);
         let count = self.pace.ready(max).await;
         let now = now_ns();
         let received = (0..count).map(|_| self.make(now)).collect::<Result<Vec<_>, _>>()?;

@@ -31,6 +31,8 @@ pub enum Link {
         /// When.
         next: Instant,
     },
+    /// It reads no more, and passes on acknowledgements.
+    Draining,
     /// A finite source has given all it has.
     Finished,
     /// It has stopped for good.
@@ -38,9 +40,14 @@ pub enum Link {
 }
 
 impl Link {
-    /// Whether nothing more will come of it.
+    /// Whether nothing more will come of it by itself.
     pub fn is_over(&self) -> bool {
         matches!(self, Link::Finished | Link::Failed(_))
+    }
+
+    /// Whether it reads no more.
+    pub fn has_stopped(&self) -> bool {
+        self.is_over() || *self == Link::Draining
     }
 }
 
@@ -77,9 +84,13 @@ impl Pump {
             let lost = match self.source.connect().await {
                 Ok(()) => {
                     self.link.send_replace(Link::Up);
-                    backoff.reset();
-                    attempt = 0;
-                    match self.read().await {
+                    let mut received = false;
+                    let read = self.read(&mut received).await;
+                    if received {
+                        backoff.reset();
+                        attempt = 0;
+                    }
+                    match read {
                         Ok(()) => break,
                         Err(e) => e,
                     }
@@ -105,12 +116,19 @@ impl Pump {
             self.link.send_replace(Link::BackingOff { attempt, next: Instant::now() + wait.0 });
             self.pause(wait.0).await;
         }
+        self.link.send_if_modified(|link| {
+            let stops = !link.is_over();
+            if stops {
+                *link = Link::Draining;
+            }
+            stops
+        });
         self.drain().await;
         self.source.close().await;
     }
 
-    /// Reads while it may. `Ok` where the host wants no more.
-    async fn read(&mut self) -> Result<(), BrokerError> {
+    /// Reads while it may. `Ok` where the host wants no more. `received`: whether there was anything.
+    async fn read(&mut self, received: &mut bool) -> Result<(), BrokerError> {
         let mut permits: Option<Permits> = None;
         loop {
             match permits.take() {
@@ -128,7 +146,10 @@ impl Pump {
                         permits = Some(granted);
                         self.source.settle(&tokens).await?;
                     }
-                    received = self.source.recv(granted.count()) => self.stream.append_received(granted, received?),
+                    batch = self.source.recv(granted.count()) => {
+                        self.stream.append_received(granted, batch?);
+                        *received = true;
+                    }
                 },
             }
         }
@@ -136,11 +157,14 @@ impl Pump {
 
     /// Passes acknowledgements on until the host says close, and those that are there by then.
     async fn drain(&mut self) {
+        let mut alive = !self.link.borrow().is_over();
         loop {
             tokio::select! {
                 biased;
                 Some(tokens) = self.acks.recv() => drop(self.source.settle(&tokens).await),
                 () = closed(&mut self.order) => break,
+                // Heart-beats go on meanwhile; a connection that is lost now is not made again.
+                idle = self.source.idle(), if alive => alive = idle.is_ok(),
             }
         }
         while let Ok(tokens) = self.acks.try_recv() {

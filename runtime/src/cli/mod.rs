@@ -1,7 +1,8 @@
 //! The command line: arguments, configuration, run, exit code. One file for each subcommand.
 //!
 //! Exit codes: 0 all is well; 1 something went wrong while running, or messages were left unsettled, or `invoke`'s message
-//! was not done; 2 the arguments, the configuration or a module are wrong, and nothing was started; 130 a second Ctrl-C.
+//! was not done; 2 the arguments, the configuration or a module are wrong, and nothing was started; 130 a second Ctrl-C, or
+//! the first one before everything has started.
 
 mod check;
 mod inspect;
@@ -19,7 +20,7 @@ pub const OK: u8 = 0;
 pub const FAILED: u8 = 1;
 /// The arguments, the configuration or a module are wrong; nothing was started.
 pub const REFUSED: u8 = 2;
-/// A second Ctrl-C.
+/// A second Ctrl-C, or the first one before everything has started.
 pub const INTERRUPTED: u8 = 130;
 
 /// Runs message handlers as sandboxed WebAssembly components, swapped while messages flow.
@@ -32,7 +33,7 @@ struct Arguments {
 
 const EXIT_CODES: &str = "Exit codes: 0 all is well; 1 something went wrong while running, messages were left unsettled, or \
 an invoked message was not done; 2 the arguments, the configuration or a module are wrong, and nothing was started; \
-130 a second Ctrl-C.\n\nRUST_LOG sets what is logged to standard error, as in RUST_LOG=pelton=debug.";
+130 a second Ctrl-C, or the first one before everything has started.\n\nRUST_LOG sets what is logged to standard error, as in RUST_LOG=pelton=debug.";
 
 #[derive(Subcommand)]
 enum Command {

@@ -93,7 +93,7 @@ async fn show(host: &Host, bar: &ProgressBar) {
     let mut every = tokio::time::interval(if bar.is_hidden() { LOG } else { STATUS });
     loop {
         every.tick().await;
-        let line = summary::line(&host.report().await);
+        let line = summary::line(&host.report());
         if !bar.is_hidden() {
             bar.set_message(line);
             bar.tick();

@@ -4,7 +4,7 @@ use super::Natives;
 use crate::config::{Config, HandlerConfig};
 use crate::handler::HandlerMaker;
 use crate::slot::HandlerSlot;
-use crate::wasm::{Cache, EngineOptions, LoadError, Module, ModuleOptions, WasmEngine, watch};
+use crate::wasm::{Cache, EngineOptions, LoadError, Look, Module, ModuleOptions, WasmEngine, Watch, read, watch};
 use crate::worker::Work;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -30,10 +30,6 @@ impl Loader {
             None
         });
         Ok(Loader { engine: WasmEngine::new(options)?, cache })
-    }
-
-    pub(super) fn module_of(&self, config: &HandlerConfig) -> Option<PathBuf> {
-        (!config.module.as_os_str().is_empty()).then(|| config.module.clone())
     }
 
     async fn load(&self, config: &HandlerConfig) -> Result<Arc<Module>, LoadError> {
@@ -74,7 +70,7 @@ pub(super) async fn load_all(
     if reasons.is_empty() { Ok(slots) } else { Err(reasons) }
 }
 
-/// Replaces a handler's code when its file has changed.
+/// Replaces a handler's code when its file has changed, or when it is told to look.
 pub(super) struct Reloader {
     pub(super) path: PathBuf,
     pub(super) config: HandlerConfig,
@@ -85,22 +81,32 @@ pub(super) struct Reloader {
 
 impl Reloader {
     pub(super) async fn run(mut self) {
-        let mut watch = watch(&self.path, self.config.reload.poll);
-        let mut tried = self.work.slot.current().label().to_owned();
+        let mut watch = self.config.reload.watch.then(|| watch(&self.path, self.config.reload.poll));
+        // The last file that was looked at, and what the last one that was tried held.
         let mut seen = None;
+        let mut tried = self.work.slot.current().label().to_owned();
         loop {
-            tokio::select! {
-                () = watch.changed() => {}
+            let look = tokio::select! {
+                look = changed(watch.as_mut()) => look,
                 // A signal that was missed while a module was loading is as good as one that came now.
                 signal = self.signal.recv() => match signal {
                     Err(broadcast::error::RecvError::Closed) => return,
-                    _ => seen = None,
+                    // Whoever asks wants a module tried again that failed.
+                    _ => {
+                        self.work.slot.current().label().clone_into(&mut tried);
+                        Look::Changed
+                    }
                 },
+            };
+            // Between removal and the next write there is nothing; the poll spares reading a file that has not changed.
+            let metadata = tokio::fs::metadata(&self.path).await.ok();
+            let now = metadata.map(|m| (m.ino(), m.len(), m.modified().ok()));
+            let same = seen == Some(now);
+            seen = Some(now);
+            if now.is_none() && !same {
+                tracing::warn!(handler = &*self.work.name, module = %self.path.display(), "module file is gone, its code goes on serving");
             }
-            // Between removal and the next write there is nothing to load; what serves goes on serving.
-            let Ok(metadata) = tokio::fs::metadata(&self.path).await else { continue };
-            let now = (metadata.ino(), metadata.len(), metadata.modified().ok());
-            if seen.replace(now) != Some(now) {
+            if now.is_some() && !(same && look == Look::Poll) {
                 self.look(&mut tried).await;
             }
         }
@@ -109,28 +115,44 @@ impl Reloader {
     /// Loads what the file holds now, where it was not tried yet.
     async fn look(&self, tried: &mut String) {
         let handler = &*self.work.name;
-        let Ok(bytes) = tokio::fs::read(&self.path).await else { return };
-        let hash = blake3::hash(&bytes).to_hex().to_string();
-        if hash == *tried {
-            return;
-        }
-        tried.clone_from(&hash);
         let begun = Instant::now();
-        let options = ModuleOptions::new(&self.config);
-        let module =
-            Module::from_bytes(&self.loader.engine, self.loader.cache.as_ref(), &self.path, bytes, options).await;
-        let replaced = match module {
-            Ok(module) => self.work.slot.replace(&hash, Box::new(module), self.config.workers.max).await,
+        let replaced = match self.load(tried).await {
+            Ok(None) => return,
+            Ok(Some(module)) => {
+                let hash = module.info().hash.clone();
+                self.work.slot.replace(&hash, Box::new(module), self.config.workers.max).await
+            }
             Err(error) => Err(error.into()),
         };
         match replaced {
             Ok(next) => {
-                tracing::info!(handler, generation = next.number(), module = hash, took = ?begun.elapsed(), "handler reloaded");
+                let (generation, module) = (next.number(), next.label());
+                tracing::info!(handler, generation, module, took = ?begun.elapsed(), "handler reloaded");
             }
             Err(error) => {
                 let serving = self.work.slot.current().number();
-                tracing::error!(handler, serving, error = %format!("{error:#}"), "handler not reloaded, the old one goes on");
+                let error = format!("{error:#}");
+                tracing::error!(handler, serving, error, "handler not reloaded, the old one goes on");
             }
         }
+    }
+
+    async fn load(&self, tried: &mut String) -> Result<Option<Arc<Module>>, LoadError> {
+        let bytes = read(&self.path).await?;
+        let hash = blake3::hash(&bytes).to_hex().to_string();
+        if hash == *tried {
+            return Ok(None);
+        }
+        *tried = hash;
+        let (engine, cache) = (&self.loader.engine, self.loader.cache.as_ref());
+        Module::from_bytes(engine, cache, &self.path, bytes, ModuleOptions::new(&self.config)).await.map(Some)
+    }
+}
+
+/// The next reason to look; never one where nobody watches.
+async fn changed(watch: Option<&mut Watch>) -> Look {
+    match watch {
+        Some(watch) => watch.changed().await,
+        None => std::future::pending().await,
     }
 }

@@ -15,7 +15,7 @@ use crate::metrics::HandlerMetrics;
 use crate::pool::Pool;
 use crate::stream::{Acks, CursorOptions, SafeWhen, Stream, StreamOptions};
 use crate::worker::{Tuning, Work};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -86,6 +86,7 @@ impl Host {
         let handlers: Vec<HandlerConfig> = config.handlers.iter().filter(|h| h.enabled).cloned().collect();
         let loader = Loader::new(&config, &handlers).map_err(fatal)?;
         // Instances belong on the guests' runtime: their timers and streams live where they were made.
+        let native: HashSet<String> = natives.keys().cloned().collect();
         let slots = guests.spawn(load_all(loader.clone(), handlers.clone(), natives)).await;
         let slots = slots.map_err(|e| fatal(e.into()))?.map_err(|reasons| StartError { reasons })?;
 
@@ -132,9 +133,9 @@ impl Host {
         let (reload, _) = broadcast::channel(1);
         let mut watchers = Vec::new();
         for handler in &pools {
-            if let (true, Some(path)) = (handler.config.reload.watch, loader.module_of(&handler.config)) {
+            if !native.contains(&handler.config.name) {
                 let reloader = Reloader {
-                    path,
+                    path: handler.config.module.clone(),
                     config: handler.config.clone(),
                     work: handler.pool.work().clone(),
                     loader: loader.clone(),
@@ -230,6 +231,10 @@ impl Host {
         for pump in &self.pumps {
             pump.order.send_replace(Order::Drain);
         }
+        for pump in &self.pumps {
+            // What a pump is just receiving must be inside before anyone says that nothing is.
+            let _ = timeout_at(end, pump.link.clone().wait_for(Link::has_stopped)).await;
+        }
         let drained = tokio::select! {
             drained = timeout_at(end, self.drained()) => drained.is_ok(),
             // What waits for a sink that is gone will wait for ever; the others get a moment.
@@ -241,7 +246,7 @@ impl Host {
                 let _ = timeout_at(end.max(Instant::now() + Duration::from_millis(500)), handler.pool.resize(0)).await;
             }
         }
-        let report = self.report().await;
+        let report = self.report();
         // Workers that are still inside a call are ended with their pool.
         self.handlers.clear();
         let closing = self.publishers.iter_mut().chain(&mut self.pumps);
@@ -256,7 +261,7 @@ impl Host {
     }
 
     /// What has been done so far.
-    pub async fn report(&self) -> Report {
+    pub fn report(&self) -> Report {
         let mut handlers = Vec::new();
         for handler in &self.handlers {
             let work = handler.pool.work();
@@ -272,7 +277,7 @@ impl Host {
                 p99: m.time.quantile(0.99),
                 lag: work.cursor.stats().lag,
                 generation: work.slot.current().number(),
-                workers: handler.pool.size().await,
+                workers: handler.pool.size(),
             });
         }
         let failed = |t: &Task| match &*t.link.borrow() {

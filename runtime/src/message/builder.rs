@@ -1,5 +1,6 @@
 use super::shape::{Field, Shape, Shapes};
 use super::{Head, KEY, Kind, Message, Value};
+use std::collections::HashSet;
 use std::sync::Arc;
 use triomphe::ThinArc;
 
@@ -91,7 +92,7 @@ impl MessageBuilder {
     }
 
     /// The names of the headers given so far.
-    pub(crate) fn header_names(&self) -> Vec<String> {
+    pub(crate) fn header_names(&self) -> HashSet<String> {
         names(&self.names).map(|(_, name)| String::from_utf8_lossy(name).into_owned()).collect()
     }
 

@@ -89,10 +89,11 @@ impl Message {
         self.slice(start, self.data().len())
     }
 
-    /// What the message weighs in a budget: its bytes and what surrounds them.
+    /// What the message weighs in a budget: its bytes, the subject and names that it may share with others, and what
+    /// surrounds them.
     pub fn weight(&self) -> u64 {
         const HEAD: usize = 48;
-        (self.0.slice.len() + HEAD) as u64
+        (self.0.slice.len() + self.shape().bytes() + HEAD) as u64
     }
 
     pub(crate) fn shape(&self) -> &Arc<Shape> {

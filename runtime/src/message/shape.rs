@@ -17,12 +17,14 @@ pub struct Shape {
     subject: Arc<str>,
     fields: Box<[Field]>,
     key: Option<usize>,
+    bytes: usize,
 }
 
 impl Shape {
     pub(crate) fn new(subject: Arc<str>, fields: Box<[Field]>) -> Shape {
         let key = fields.iter().position(|f| &*f.name == KEY);
-        Shape { subject, fields, key }
+        let bytes = subject.len() + fields.iter().map(|f| f.name.len()).sum::<usize>();
+        Shape { subject, fields, key, bytes }
     }
 
     /// The shape of a message with neither subject nor headers.
@@ -41,6 +43,11 @@ impl Shape {
         &self.fields
     }
 
+    /// How long the subject and the names are together.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Which field is the key.
     pub(crate) fn key(&self) -> Option<usize> {
         self.key
@@ -57,6 +64,8 @@ pub struct Shapes {
 
 impl Shapes {
     const MOST: usize = 1024;
+    /// A signature longer than this is no common make.
+    const LONGEST: usize = 4096;
 
     /// The shape with this signature, made by `make` where it is not known.
     pub(crate) fn find(&mut self, signature: &[u8], make: impl FnOnce() -> Shape) -> Arc<Shape> {
@@ -64,6 +73,9 @@ impl Shapes {
             && **last == *signature
         {
             return shape.clone();
+        }
+        if signature.len() > Shapes::LONGEST {
+            return Arc::new(make());
         }
         let shape = match self.known.get(signature) {
             Some(shape) => shape.clone(),

@@ -116,10 +116,16 @@ impl Cursor {
     /// How many messages a worker could take now, and when the next delayed one is due.
     fn available(&self, worker: usize) -> (usize, Option<Instant>) {
         let mut state = self.stream.lock();
-        let State { slots, readers, .. } = &mut *state;
+        let State { slots, readers, fired, .. } = &mut *state;
         let Some(reader) = readers.get_mut(self.id) else { return (0, None) };
-        reader.promote(Instant::now());
-        (reader.available(worker, slots.tail()), reader.next_due())
+        if reader.promote(Instant::now()) {
+            reader.wake(&mut fired.wake);
+        }
+        let found = (reader.available(worker, slots.tail()), reader.next_due());
+        let fired = state.take_fired();
+        drop(state);
+        self.stream.fire(fired);
+        found
     }
 
     /// What is there now, or when the earliest delayed message is due.

@@ -51,14 +51,6 @@ impl Delivery {
         self.complete(&fates);
     }
 
-    /// Whether the message at this place is behind one of its key whose fate is a retry: then it must not be handled yet,
-    /// and what was made of it is void. `fates` are those of the messages before it.
-    pub fn order_broken(&self, fates: &[Fate], place: usize) -> bool {
-        let state = self.claim.stream.lock();
-        let reader = state.readers.get(self.claim.reader);
-        reader.is_some_and(|r| r.order_broken(&self.batch.entries, fates, place))
-    }
-
     /// Says what becomes of each message, in order; those without a fate were not begun. Returns the claim on those to be
     /// settled later.
     pub fn complete(mut self, fates: &[Fate]) -> Claim {

@@ -28,7 +28,7 @@ pub(crate) use delivery::now_ns;
 pub use delivery::{Claim, Delivery, Fate};
 pub use ledger::Pending;
 pub use permits::Permits;
-pub use shards::key_hash;
+pub use shards::{KeyOrder, key_hash};
 pub use state::{CursorStats, DropReason, StreamStats};
 
 use crate::broker::{Ack, AckToken, Received};

@@ -1,7 +1,6 @@
 use super::cursor::{Attempt, Limit};
-use super::delivery::Fate;
 use super::runs::Settled;
-use super::shards::{Queued, SHARDS, Shards, key_hash};
+use super::shards::{Queued, SHARDS, Shards, order_key};
 use super::slots::{Slot, Slots};
 use super::state::CursorStats;
 use crate::config::Ordering;
@@ -16,6 +15,7 @@ use tokio::time::Instant;
 /// A cursor's state, inside the stream's lock.
 pub(super) struct Reader {
     name: Arc<str>,
+    ordering: Ordering,
     settled: Settled,
     /// The first sequence that was never delivered (`ordering: none`), or is above all that were.
     next: u64,
@@ -47,6 +47,7 @@ impl Reader {
         };
         Reader {
             name: Arc::from(name),
+            ordering,
             settled: Settled::new(start),
             next: start,
             in_flight: 0,
@@ -70,8 +71,10 @@ impl Reader {
     pub(super) fn route(&mut self, seq: u64, slot: &Slot) {
         match &mut self.order {
             Order::None { new, .. } => *new = true,
-            Order::Sharded(shards) => shards.route(Queued { seq, key: slot.message.as_ref().and_then(key_hash) }),
-            Order::Total(shards) => shards.route(Queued { seq, key: Some(0) }),
+            Order::Sharded(shards) | Order::Total(shards) => {
+                let key = slot.message.as_ref().and_then(|m| order_key(self.ordering, m));
+                shards.route(Queued { seq, key });
+            }
         }
     }
 
@@ -97,8 +100,9 @@ impl Reader {
         }
     }
 
-    /// Delayed messages whose time has come may be delivered again.
-    pub(super) fn promote(&mut self, now: Instant) {
+    /// Delayed messages whose time has come may be delivered again. Whether there were any.
+    pub(super) fn promote(&mut self, now: Instant) -> bool {
+        let before = self.delayed.len();
         while let Some(Reverse((due, seq, key))) = self.delayed.peek().copied()
             && due <= now
         {
@@ -108,6 +112,7 @@ impl Reader {
                 Order::Sharded(shards) | Order::Total(shards) => shards.due(Queued { seq, key }),
             }
         }
+        before > self.delayed.len()
     }
 
     pub(super) fn available(&self, worker: usize, tail: u64) -> usize {
@@ -169,12 +174,7 @@ impl Reader {
     }
 
     fn queued_as(&self, seq: u64, message: &Message) -> Queued {
-        let key = match &self.order {
-            Order::None { .. } => None,
-            Order::Sharded(_) => key_hash(message),
-            Order::Total(_) => Some(0),
-        };
-        Queued { seq, key }
+        Queued { seq, key: order_key(self.ordering, message) }
     }
 
     /// The call with this message has ended with a final verdict.
@@ -183,17 +183,6 @@ impl Reader {
         if let Order::Sharded(shards) | Order::Total(shards) = &mut self.order {
             shards.finished(q);
         }
-    }
-
-    /// Whether a message before this one must come first and is to be retried or was put back.
-    pub(super) fn order_broken(&self, entries: &[Entry], fates: &[Fate], place: usize) -> bool {
-        if matches!(self.order, Order::None { .. }) {
-            return false;
-        }
-        let Some(key) = entries.get(place).and_then(|e| self.queued(e).key) else { return false };
-        let before = entries.iter().zip(fates).take(place);
-        let mut waiting = before.filter(|(_, fate)| matches!(fate, Fate::Retry { .. } | Fate::NotBegun));
-        waiting.any(|(e, _)| self.queued(e).key == Some(key))
     }
 
     /// The message comes again at `due`.

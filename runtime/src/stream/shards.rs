@@ -1,5 +1,6 @@
+use crate::config::Ordering;
 use crate::message::Message;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use tokio::sync::Notify;
@@ -13,6 +14,38 @@ pub fn key_hash(message: &Message) -> Option<u64> {
     let mut hasher = DefaultHasher::new();
     key.hash(&mut hasher);
     Some(hasher.finish())
+}
+
+/// What must stay in order with this message: nothing, its key, or everything.
+pub(super) fn order_key(ordering: Ordering, message: &Message) -> Option<u64> {
+    match ordering {
+        Ordering::None => None,
+        Ordering::Key => key_hash(message),
+        Ordering::Total => Some(0),
+    }
+}
+
+/// Finds, in one call's messages, those that come behind one that must be handled first. Ask it about each in order.
+pub struct KeyOrder {
+    ordering: Ordering,
+    waiting: HashSet<u64>,
+}
+
+impl KeyOrder {
+    /// For a cursor that keeps this order.
+    pub fn new(ordering: Ordering) -> KeyOrder {
+        KeyOrder { ordering, waiting: HashSet::new() }
+    }
+
+    /// Whether a message of its key waits: then this one must not be handled yet, and what was made of it is void.
+    pub fn is_behind(&self, message: &Message) -> bool {
+        !self.waiting.is_empty() && order_key(self.ordering, message).is_some_and(|key| self.waiting.contains(&key))
+    }
+
+    /// This one waits, for its retry or behind another.
+    pub fn waits(&mut self, message: &Message) {
+        self.waiting.extend(order_key(self.ordering, message));
+    }
 }
 
 /// A message's sequence and the hash of its key.
@@ -169,6 +202,9 @@ impl Shards {
         {
             shard.owner = next;
             self.distribute();
+            if let Some(queue) = self.queues.get_mut(next) {
+                queue.new = true;
+            }
         }
     }
 
@@ -188,6 +224,8 @@ impl Shards {
             self.queues.push(Queue::default());
         }
         self.distribute();
+        // Who owns a delayed message may have changed: every worker must look at the time anew.
+        self.queues.iter_mut().for_each(|queue| queue.new = true);
     }
 
     /// Queues everything anew, by today's owners.

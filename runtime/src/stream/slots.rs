@@ -59,16 +59,18 @@ impl Slots {
         }
     }
 
-    /// The slots from `seq` on that are still recent, with their sequences.
+    /// The slots from `seq` on, with their sequences.
     pub(super) fn from(&self, seq: u64) -> impl Iterator<Item = (u64, &Slot)> {
         let start = seq.max(self.first);
         let skip = usize::try_from(start - self.first).unwrap_or(usize::MAX).min(self.recent.len());
-        (start..).zip(self.recent.range(skip..))
+        let stragglers = self.stragglers.range(seq..).map(|(seq, slot)| (*seq, slot));
+        stragglers.chain((start..).zip(self.recent.range(skip..)))
     }
 
     /// All that are held.
-    pub(super) fn all_mut(&mut self) -> impl Iterator<Item = &mut Slot> {
-        self.stragglers.values_mut().chain(self.recent.iter_mut()).filter(|s| s.message.is_some())
+    pub(super) fn all_mut(&mut self) -> impl Iterator<Item = (u64, &mut Slot)> {
+        let stragglers = self.stragglers.iter_mut().map(|(seq, slot)| (*seq, slot));
+        stragglers.chain((self.first..).zip(self.recent.iter_mut())).filter(|(_, s)| s.message.is_some())
     }
 
     /// Takes the message out of a slot that nobody waits for any more.

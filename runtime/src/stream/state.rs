@@ -43,7 +43,7 @@ pub struct StreamStats {
     /// The sequence that the next message gets.
     pub tail: u64,
     /// Dropped messages, by reason, in the order of [`DropReason`].
-    pub dropped: [u64; 3],
+    dropped: [u64; 3],
     /// One for each cursor, in the order they were made.
     pub cursors: Vec<CursorStats>,
 }
@@ -112,12 +112,22 @@ impl State {
     }
 
     pub(super) fn add_cursor(&mut self, name: &str, ordering: Ordering) -> usize {
-        let first_reader = self.readers.is_empty();
-        let start = if first_reader { 1 } else { self.slots.tail() };
-        if first_reader {
-            self.slots.all_mut().for_each(|s| s.waiting = 1);
+        let tail = self.slots.tail();
+        if self.readers.is_empty() {
+            let oldest = self.slots.all_mut().next().map_or(tail, |(seq, _)| seq);
+            let mut reader = Reader::new(name, oldest, ordering);
+            let mut next = oldest;
+            for (seq, slot) in self.slots.all_mut() {
+                slot.waiting = 1;
+                (next..seq).for_each(|dropped| reader.skipped(dropped));
+                next = seq + 1;
+                reader.route(seq, slot);
+            }
+            (next..tail).for_each(|dropped| reader.skipped(dropped));
+            self.readers.push(reader);
+        } else {
+            self.readers.push(Reader::new(name, tail, ordering));
         }
-        self.readers.push(Reader::new(name, start, ordering));
         self.readers.len() - 1
     }
 
@@ -126,8 +136,9 @@ impl State {
     }
 
     pub(super) fn has_room(&self, options: &StreamOptions, weight: u64) -> bool {
+        // What a source has only reserved must not keep a message larger than the budget out for ever.
         let held = self.slots.live() + self.reserved;
-        held == 0 || held < options.messages && self.bytes.saturating_add(weight) <= options.bytes
+        self.slots.live() == 0 || held < options.messages && self.bytes.saturating_add(weight) <= options.bytes
     }
 
     /// Permits for up to `max` messages; none where there is no room.

@@ -154,6 +154,73 @@ async fn a_message_that_waits_does_not_keep_the_places_of_those_behind_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_reader_far_behind_gets_what_is_left_of_a_stream_that_drops() {
+    let stream = Stream::new("s", options(1000, WhenFull::DropOldest));
+    let (fast, slow) =
+        (stream.cursor("fast", CursorOptions::default()), stream.cursor("slow", CursorOptions::default()));
+    stream.append(messages(1000)).await;
+    let held = fast.next(0, Limit::messages(600)).await;
+    let begun = slow.next(0, Limit::messages(100)).await;
+    for _ in 0..20 {
+        stream.append(messages(1000)).await;
+    }
+    held.settle();
+    begun.settle();
+    let mut seen = Vec::new();
+    while stream.stats().cursors[1].lag > 0 {
+        let delivery = now(slow.next(0, Limit::messages(1000))).await.expect("what lags can be had");
+        seen.extend(delivery.batch().entries.iter().map(|e| e.at.seq));
+        delivery.settle();
+    }
+    assert!(seen.iter().copied().take(500).eq(101..=600), "what the other reader had begun was not dropped");
+    fast.next(0, Limit::messages(1000)).await.settle();
+    stream.drained().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_reader_gets_what_is_there_whatever_order_it_keeps() {
+    for ordering in [Ordering::None, Ordering::Key, Ordering::Total] {
+        let stream = Stream::new("s", options(4, WhenFull::DropOldest));
+        stream.append(messages(6)).await;
+        let cursor = stream.cursor("late", CursorOptions { ordering });
+        let delivery = cursor.next(0, Limit::messages(9)).await;
+        assert_eq!(bodies(&delivery), ["2", "3", "4", "5"]);
+        delivery.settle();
+        assert_eq!(stream.stats().cursors[0].watermark, 7);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_source_has_reserved_does_not_keep_a_large_message_out() {
+    let stream = Stream::new("s", StreamOptions { bytes: 100, ..options(1, WhenFull::Block) });
+    let cursor = stream.cursor("c", CursorOptions::default());
+    let _held_by_an_idle_source = stream.permits(1).await;
+    assert_eq!(now(stream.append(vec![Message::new(&[0; 1000]).unwrap()])).await, Some(Some(1)));
+    cursor.next(0, Limit::messages(1)).await.settle();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delayed_message_of_a_moved_shard_wakes_its_new_owner() {
+    let stream = Stream::new("s", StreamOptions::default());
+    let cursor = Arc::new(stream.cursor("c", CursorOptions { ordering: Ordering::Key }));
+    cursor.assign(2);
+    // A key whose shard belongs to worker 1.
+    let keyed = (0u8..).map(|k| Message::builder().key(&[k]).build(b"m").unwrap());
+    let message = keyed.into_iter().find(|m| key_hash(m).unwrap() % 256 % 2 == 1).unwrap();
+    stream.append(vec![message]).await;
+    let delivery = cursor.next(1, Limit::messages(1)).await;
+    let idle = tokio::spawn({
+        let cursor = cursor.clone();
+        async move { cursor.next(0, Limit::messages(1)).await.batch().entries[0].attempt }
+    });
+    time::sleep(Duration::from_millis(1)).await;
+    cursor.assign(1);
+    drop(delivery.complete(&[Fate::Retry { after: Duration::from_millis(100), alone: false }]));
+    cursor.assign(1);
+    assert_eq!(time::timeout(Duration::from_secs(1), idle).await.unwrap().unwrap(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn waits_for_a_batch_to_fill_but_not_longer_than_told() {
     let stream = Stream::new("s", StreamOptions::default());
     let cursor = stream.cursor("c", CursorOptions::default());
@@ -226,6 +293,9 @@ struct Model {
     later: BTreeSet<(usize, u64)>,
     acked: BTreeMap<u64, Ack>,
     rejected: BTreeSet<u64>,
+    /// Dropped after they went in, and instead of going in.
+    dropped: u64,
+    refused: u64,
     keys: HashMap<u64, Option<Vec<u8>>>,
 }
 
@@ -235,6 +305,7 @@ struct Run {
     cursors: Vec<Cursor>,
     workers: Vec<usize>,
     ordering: Ordering,
+    when_full: WhenFull,
     /// The cursor, the worker and what it has in hand.
     deliveries: Vec<(usize, usize, Delivery)>,
     claims: Vec<(usize, Claim, Vec<u64>)>,
@@ -242,12 +313,24 @@ struct Run {
 }
 
 impl Run {
-    fn new(cursors: usize, ordering: Ordering) -> Run {
-        let (stream, acks) = Stream::with_acks("s", options(64, WhenFull::Block));
+    fn new(cursors: usize, ordering: Ordering, when_full: WhenFull) -> Run {
+        // A stream that drops is small, so that it does.
+        let room = if when_full == WhenFull::Block { 64 } else { 6 };
+        let (stream, acks) = Stream::with_acks("s", options(room, when_full));
         let cursors: Vec<Cursor> =
             (0..cursors).map(|i| stream.cursor(&i.to_string(), CursorOptions { ordering })).collect();
         let workers = vec![1; cursors.len()];
-        Run { stream, acks, cursors, workers, ordering, deliveries: vec![], claims: vec![], model: Model::default() }
+        Run {
+            stream,
+            acks,
+            cursors,
+            workers,
+            ordering,
+            when_full,
+            deliveries: vec![],
+            claims: vec![],
+            model: Model::default(),
+        }
     }
 
     async fn step(&mut self, step: Step) {
@@ -297,7 +380,7 @@ impl Run {
     }
 
     async fn append(&mut self, key: u8) {
-        if self.stream.stats().messages >= 64 {
+        if self.when_full == WhenFull::Block && self.stream.stats().messages >= 64 {
             return;
         }
         let mut builder = Message::builder();
@@ -305,11 +388,19 @@ impl Run {
         if let Some(key) = &key {
             builder.key(key);
         }
-        self.model.appended += 1;
-        let seq = self.model.appended;
+        let seq = self.model.appended + 1;
         let received = Received { message: builder.build(b"m").unwrap(), token: AckToken { epoch: 1, tag: seq } };
         let permits = self.stream.permits(1).await;
         self.stream.append_received(permits, vec![received]);
+        if self.stream.stats().appended < seq {
+            // It did not go in: all that is held was begun. Its token came back, and is used again by the next.
+            assert_eq!(self.when_full, WhenFull::DropOldest);
+            self.model.refused += 1;
+            let acks = self.acks.try_recv().unwrap();
+            assert_eq!(acks, [(AckToken { epoch: 1, tag: seq }, Ack::Accept)]);
+            return;
+        }
+        self.model.appended = seq;
         self.model.keys.insert(seq, key);
     }
 
@@ -355,15 +446,20 @@ impl Run {
     fn complete(&mut self, cursor: usize, delivery: Delivery, choices: &[u8]) {
         let mut fates = Vec::new();
         let seqs: Vec<u64> = delivery.batch().entries.iter().map(|e| e.at.seq).collect();
+        let mut order = KeyOrder::new(self.ordering);
         for (place, choice) in seqs.iter().zip(choices.iter().cycle()).map(|(_, c)| *c).enumerate() {
+            let message = &delivery.batch().entries[place].message;
             let fate = match choice {
-                _ if delivery.order_broken(&fates, place) => Fate::NotBegun,
+                _ if order.is_behind(message) => Fate::NotBegun,
                 0 => Fate::Settle,
                 1 => Fate::Reject,
                 2 | 3 => Fate::Later,
                 4 => Fate::Retry { after: Duration::from_millis(place as u64 * 7), alone: place == 1 },
                 _ => Fate::NotBegun,
             };
+            if matches!(fate, Fate::Retry { .. } | Fate::NotBegun) {
+                order.waits(message);
+            }
             fates.push(fate);
         }
         let mut later = Vec::new();
@@ -391,9 +487,25 @@ impl Run {
         }
     }
 
+    /// An acknowledged message that not all have settled was dropped: nobody may have begun it.
+    fn dropped(&mut self, seq: u64) {
+        let cursors = self.cursors.len();
+        if (0..cursors).all(|c| self.model.settled.contains(&(c, seq))) {
+            return;
+        }
+        assert_eq!(self.when_full, WhenFull::DropOldest, "{seq} is acknowledged and not settled");
+        self.model.dropped += 1;
+        for at in (0..cursors).map(|c| (c, seq)) {
+            assert!(!self.model.running.contains(&at) && !self.model.later.contains(&at), "{seq} was begun");
+            assert!(!self.model.failed.contains_key(&at), "{seq} was begun");
+            assert!(self.model.settled.insert(at), "{seq} was begun");
+        }
+    }
+
     fn check(&mut self) {
         while let Ok(acks) = self.acks.try_recv() {
             for (token, ack) in acks {
+                self.dropped(token.tag);
                 assert_eq!(self.model.acked.insert(token.tag, ack), None, "{} acknowledged twice", token.tag);
             }
         }
@@ -404,6 +516,7 @@ impl Run {
             assert_eq!(*ack == Ack::Reject, self.model.rejected.contains(seq));
         }
         let stats = self.stream.stats();
+        assert_eq!(stats.dropped_by(DropReason::BufferFull), self.model.dropped + self.model.refused);
         assert_eq!(stats.messages as u64, self.model.appended - done.len() as u64);
         for (c, cursor) in stats.cursors.iter().enumerate() {
             let settled = self.model.settled.iter().filter(|(of, _)| *of == c).count() as u64;
@@ -448,10 +561,11 @@ proptest! {
         steps in proptest::collection::vec(step(), 1..80),
         cursors in 1usize..3,
         ordering in prop_oneof![Just(Ordering::None), Just(Ordering::Key), Just(Ordering::Total)],
+        when_full in prop_oneof![Just(WhenFull::Block), Just(WhenFull::DropOldest)],
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async {
-            let mut run = Run::new(cursors, ordering);
+            let mut run = Run::new(cursors, ordering, when_full);
             for step in steps {
                 run.step(step).await;
             }

@@ -44,6 +44,9 @@ impl WasmEngine {
             .total_memories(instances.saturating_mul(2))
             .total_tables(instances.saturating_mul(16))
             .total_stacks(instances.saturating_mul(2))
+            .max_core_instances_per_component(16)
+            .max_memories_per_component(2)
+            .max_tables_per_component(16)
             .max_memory_size(usize::try_from(options.memory)?)
             // A component of a scripting language brings its whole interpreter.
             .max_component_instance_size(8 << 20)

@@ -35,7 +35,10 @@ impl HostState {
         let wasi = WasiCtxBuilder::new().stdout(log.clone()).stderr(log.clone()).build();
         let most = usize::try_from(limits.memory).unwrap_or(usize::MAX);
         let memory = MemoryLimit { most, grown: 0, refused: false };
-        HostState { table: ResourceTable::new(), wasi, memory, log, current: None, fault: None }
+        let mut table = ResourceTable::new();
+        // A guest that leaks what it is given would otherwise have a million entries of the host's memory.
+        table.set_max_capacity(10_000);
+        HostState { table, wasi, memory, log, current: None, fault: None }
     }
 
     /// Forgets what the last call said.
@@ -151,7 +154,7 @@ impl GuestLog {
             return;
         }
         drop(shared);
-        let message = shorten(message.to_owned());
+        let (context, message) = (&*shorten(context.to_owned()), shorten(message.to_owned()));
         match level {
             Level::Trace => tracing::trace!(target: "pelton::guest", handler, context, place, "{message}"),
             Level::Debug => tracing::debug!(target: "pelton::guest", handler, context, place, "{message}"),

@@ -95,7 +95,7 @@ impl Instance {
             Ok(Err(error)) => why(error, &self.store),
             Err(_) => format!("the handler took longer than its deadline of {:?}", options.limits.deadline),
         };
-        Err(HandlerError { reason })
+        Err(HandlerError::Failed(shorten(reason)))
     }
 
     /// Whether it holds so much more than it began with that a fresh one is better.
@@ -151,7 +151,7 @@ impl WasmHandler {
     async fn call(&mut self, batch: &Batch) -> Result<Handled, HandlerError> {
         let mut instance = match self.instance.take() {
             Some(instance) => instance,
-            None => Instance::start(&self.module).await.map_err(|e| HandlerError { reason: format!("{e:#}") })?,
+            None => Instance::start(&self.module).await.map_err(|e| HandlerError::Unavailable(format!("{e:#}")))?,
         };
         // An error drops the instance: it is never entered again.
         let handled = instance.call(&self.module, batch).await?;
@@ -177,7 +177,11 @@ impl WasmHandler {
         let mut all = Handled::default();
         for (place, entry) in batch.entries.iter().enumerate() {
             let single = Batch { stream: batch.stream.clone(), entries: vec![entry.clone()] };
-            let handled = self.call(&single).await?;
+            let handled = match self.call(&single).await {
+                // Those before it keep their verdicts; the rest comes again.
+                Err(HandlerError::Unavailable(_)) if place > 0 => break,
+                called => called?,
+            };
             all.considered += handled.considered;
             all.failures.extend(handled.failures.into_iter().map(|(_, outcome)| (place, outcome)));
             all.outputs.extend(handled.outputs.into_iter().map(|o| crate::message::Output { input: place, ..o }));

@@ -156,7 +156,7 @@ impl HandlerMaker for Arc<Module> {
 ///
 /// # Errors
 /// Where it cannot be read or is far too large.
-pub(super) async fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
+pub(crate) async fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
     let failed = |reason: String| LoadError { path: path.to_owned(), reason };
     let metadata = tokio::fs::metadata(path).await.map_err(|e| failed(format!("cannot be read: {e}")))?;
     if !metadata.is_file() {

@@ -17,5 +17,6 @@ pub use cache::Cache;
 pub use engine::{EngineOptions, WasmEngine};
 pub use guest::World;
 pub use instance::WasmHandler;
+pub(crate) use loader::read;
 pub use loader::{Inspection, LoadError, Module, ModuleInfo, ModuleOptions};
-pub use watch::{Watch, watch};
+pub use watch::{Look, Watch, watch};

@@ -6,6 +6,15 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+/// Why to look at a module file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// Something has happened to it.
+    Changed,
+    /// It is time again.
+    Poll,
+}
+
 /// Tells when a module file may have changed: by the file system's events, and by a slow poll for those that get lost
 /// (network file systems, full queues). What the file holds, its reader compares.
 pub struct Watch {
@@ -71,18 +80,22 @@ fn kind(kind: EventKind) -> Option<Seen> {
 
 impl Watch {
     /// Waits until the file may have changed and nobody seems to be writing it. Cancel-safe.
-    pub async fn changed(&mut self) {
+    pub async fn changed(&mut self) -> Look {
         let poll = Instant::now() + self.poll;
         let mut seen = match timeout_at(poll, self.events.recv()).await {
             Ok(Some(seen)) => seen,
-            Ok(None) => return sleep_until(poll).await,
-            Err(_) => return,
+            Ok(None) => {
+                sleep_until(poll).await;
+                return Look::Poll;
+            }
+            Err(_) => return Look::Poll,
         };
         while seen == Seen::Partial {
             match timeout_at(Instant::now() + QUIET, self.events.recv()).await {
                 Ok(Some(next)) => seen = next,
-                Ok(None) | Err(_) => return,
+                Ok(None) | Err(_) => break,
             }
         }
+        Look::Changed
     }
 }

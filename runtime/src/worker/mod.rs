@@ -8,11 +8,14 @@ use crate::handler::{Handler, HandlerError};
 use crate::message::{Batch, Entry, Handled, Message, MessageBuilder, Outcome};
 use crate::metrics::HandlerMetrics;
 use crate::slot::{Generation, HandlerSlot};
-use crate::stream::{Cursor, Delivery, Fate, Limit, Pending, Stream, now_ns};
+use crate::stream::{Cursor, Delivery, Fate, KeyOrder, Limit, Pending, Stream, now_ns};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
+
+/// How long a worker waits for an instance that could not be made.
+const UNAVAILABLE: Duration = Duration::from_millis(100);
 
 /// What the workers of one handler share.
 pub struct Work {
@@ -103,8 +106,7 @@ impl Worker {
     /// Works until told to stop; what it has in hand then, it finishes.
     pub(crate) async fn run(mut self) {
         let mut latest = self.work.slot.watch();
-        let mut generation = self.work.slot.current();
-        let mut handler = self.handler(&generation).await;
+        let Some((mut generation, mut handler)) = self.handler().await else { return };
         loop {
             let most = handler.limit();
             let limit = Limit { messages: self.size.now.min(most.messages), bytes: most.bytes };
@@ -116,8 +118,11 @@ impl Worker {
             };
             if self.work.slot.current().number() != generation.number() {
                 let begun = Instant::now();
-                generation = self.work.slot.current();
-                let next = self.handler(&generation).await;
+                let Some((newest, next)) = self.handler().await else {
+                    delivery.map(|d| d.complete(&[]));
+                    break;
+                };
+                generation = newest;
                 self.work.metrics.swap.record(begun.elapsed(), 1);
                 retire(std::mem::replace(&mut handler, next));
             }
@@ -128,17 +133,16 @@ impl Worker {
         handler.stop().await;
     }
 
-    /// A handler of this generation. One was made on trial before, so a failure passes: the pool may be exhausted for a
-    /// moment while another handler reloads.
-    async fn handler(&self, generation: &Generation) -> Box<dyn Handler> {
-        let mut backoff = Backoff::new(Duration::from_millis(10), Duration::from_secs(1), 2.0);
+    /// The generation that serves, and a handler of it; none where the worker is told to stop meanwhile. An instance was made
+    /// on trial before, so a failure passes: the pool may be exhausted for a moment while another handler reloads.
+    async fn handler(&mut self) -> Option<(Arc<Generation>, Box<dyn Handler>)> {
         loop {
+            let generation = self.work.slot.current();
             match generation.handler().await {
-                Ok(handler) => return handler,
+                Ok(handler) => return Some((generation, handler)),
                 Err(error) => {
-                    let (name, error) = (&*self.work.name, format!("{error:#}"));
-                    tracing::error!(handler = name, error, "cannot make an instance, trying again");
-                    tokio::time::sleep(backoff.next_delay()).await;
+                    tracing::error!(handler = &*self.work.name, %error, "cannot make an instance, trying again");
+                    tokio::select! { () = stopped(&mut self.stop) => return None, () = sleep(UNAVAILABLE) => {} }
                 }
             }
         }
@@ -152,43 +156,54 @@ impl Worker {
         let metrics = &self.work.metrics;
         metrics.calls.add(1);
         let (handled, suspects) = match called {
+            Ok(handled) if handled.considered == 0 || handled.considered > count => {
+                let what = format!("{} verdicts for {count} messages", handled.considered);
+                let error = HandlerError::Failed(format!("the handler returned {what}"));
+                (self.fault(&error, delivery.batch().entries.len()), true)
+            }
             Ok(handled) => {
-                metrics.time.record(
-                    time / u32::try_from(handled.considered.max(1)).unwrap_or(u32::MAX),
-                    handled.considered as u64,
-                );
+                let each = time / u32::try_from(handled.considered).unwrap_or(u32::MAX);
+                metrics.time.record(each, handled.considered as u64);
                 self.size.took(handled.considered, time);
                 (handled, false)
             }
+            Err(error @ HandlerError::Unavailable(_)) => {
+                tracing::error!(handler = &*self.work.name, %error, "cannot make an instance, trying again");
+                drop(delivery.complete(&[]));
+                tokio::select! { () = stopped(&mut self.stop) => {}, () = sleep(UNAVAILABLE) => {} }
+                return;
+            }
             Err(error) if count == 1 => {
                 metrics.time.record(time, 1);
-                (self.fault(&error), true)
+                (self.fault(&error, 1), true)
             }
             Err(error) => {
-                self.fault(&error);
+                self.fault(&error, 0);
                 (self.singly(handler, &delivery).await, true)
             }
         };
         self.conclude(generation, delivery, handled, suspects).await;
     }
 
-    /// A call with one message has failed.
-    fn fault(&mut self, error: &HandlerError) -> Handled {
+    /// A call has failed; its messages, as many as `blamed`, are to be retried.
+    fn fault(&mut self, error: &HandlerError, blamed: usize) -> Handled {
         self.size.failed();
         self.work.metrics.faults.add(1);
-        tracing::warn!(handler = &*self.work.name, reason = error.reason, "handler failed");
-        let outcome = Outcome::Retry { after: None, reason: error.reason.clone() };
-        Handled { considered: 1, failures: vec![(0, outcome)], outputs: Vec::new() }
+        tracing::warn!(handler = &*self.work.name, reason = %error, "handler failed");
+        let outcome = Outcome::Retry { after: None, reason: error.to_string() };
+        let failures = (0..blamed).map(|place| (place, outcome.clone())).collect();
+        Handled { considered: blamed, failures, outputs: Vec::new() }
     }
 
     /// After a call that failed as a whole: each message by itself, so that only the one at fault fails.
     async fn singly(&mut self, handler: &mut dyn Handler, delivery: &Delivery) -> Handled {
         let mut all = Handled::default();
-        let mut fates = Vec::new();
+        let mut order = KeyOrder::new(self.work.cursor.ordering());
         for (place, entry) in delivery.batch().entries.iter().enumerate() {
-            all.considered = place + 1;
-            if delivery.order_broken(&fates, place) {
-                fates.push(Fate::NotBegun);
+            if order.is_behind(&entry.message) {
+                // `conclude` sees the same, and puts it back.
+                order.waits(&entry.message);
+                all.considered = place + 1;
                 continue;
             }
             let single = Batch { stream: delivery.batch().stream.clone(), entries: vec![entry.clone()] };
@@ -196,9 +211,16 @@ impl Worker {
             let called = handler.handle(&single).await;
             self.work.metrics.calls.add(1);
             self.work.metrics.time.record(begun.elapsed(), 1);
-            let handled = called.unwrap_or_else(|error| self.fault(&error));
-            let failed = handled.failures.iter().any(|(_, o)| matches!(o, Outcome::Retry { .. }));
-            fates.push(if failed { Fate::NotBegun } else { Fate::Settle });
+            let handled = match called {
+                Ok(handled) => handled,
+                Err(HandlerError::Unavailable(_)) => break,
+                Err(error) => self.fault(&error, 1),
+            };
+            let outcome = handled.failures.first().map_or(&Outcome::Done, |(_, outcome)| outcome);
+            if matches!(self.fate(entry, outcome, true), Fate::Retry { .. }) {
+                order.waits(&entry.message);
+            }
+            all.considered = place + 1;
             all.failures.extend(handled.failures.into_iter().map(|(_, outcome)| (place, outcome)));
             all.outputs.extend(handled.outputs.into_iter().map(|o| crate::message::Output { input: place, ..o }));
         }
@@ -217,18 +239,21 @@ impl Worker {
                 deaths.extend((*fate == Fate::Reject).then_some((*place, outcome)));
             }
         }
-        if work.cursor.ordering() != Ordering::None && fates.iter().any(|f| matches!(f, Fate::Retry { .. })) {
-            keep_order(&delivery, &mut fates);
-        }
+        keep_order(work.cursor.ordering(), delivery.batch(), &mut fates);
         let mut emitted: Vec<Vec<Message>> = work.outputs.iter().map(|_| Vec::new()).collect();
         let mut outputs = 0;
         for output in handled.outputs {
             let Some(fate @ (Fate::Settle | Fate::Later)) = fates.get_mut(output.input) else { continue };
+            match (work.outputs.get(output.target), emitted.get_mut(output.target)) {
+                (Some(Some(_)), Some(messages)) => messages.push(output.message),
+                _ => {
+                    tracing::error!(handler = &*work.name, target = output.target, "output to nowhere dropped");
+                    work.metrics.lost_outputs.add(1);
+                    continue;
+                }
+            }
             *fate = Fate::Later;
             outputs += 1;
-            if let Some(stream) = emitted.get_mut(output.target) {
-                stream.push(output.message);
-            }
         }
         let mut dead = Vec::new();
         for (place, outcome) in deaths {
@@ -319,12 +344,16 @@ impl Worker {
 }
 
 /// What comes behind a message of its key that must be retried was handled too early: it comes again, after that one.
-fn keep_order(delivery: &Delivery, fates: &mut [Fate]) {
-    for place in 0..fates.len() {
-        if delivery.order_broken(fates, place)
-            && let Some(fate) = fates.get_mut(place)
-        {
+fn keep_order(ordering: Ordering, batch: &Batch, fates: &mut [Fate]) {
+    if ordering == Ordering::None || !fates.iter().any(|f| matches!(f, Fate::Retry { .. })) {
+        return;
+    }
+    let mut order = KeyOrder::new(ordering);
+    for (entry, fate) in batch.entries.iter().zip(fates) {
+        if order.is_behind(&entry.message) {
             *fate = Fate::NotBegun;
+        } else if matches!(fate, Fate::Retry { .. }) {
+            order.waits(&entry.message);
         }
     }
 }

@@ -109,7 +109,7 @@ impl Handler for Poisoned {
     async fn handle(&mut self, batch: &Batch) -> Result<Handled, HandlerError> {
         self.1.lock().unwrap().push(batch.entries.len());
         if batch.entries.iter().any(|e| number(&e.message) == self.0) {
-            return Err(HandlerError { reason: "trapped".into() });
+            return Err(HandlerError::Failed("trapped".into()));
         }
         Ok(all_done(batch))
     }

@@ -7,7 +7,7 @@ pub(super) mod records;
 mod scatter;
 
 use crate::message::{Batch, Handled, Message, MessageBuilder};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// The plugin contract, as wasmtime binds it.
 pub(in crate::wasm) mod bindings {
@@ -80,7 +80,10 @@ impl Targets {
             None if name.is_empty() => {
                 Err("an output, but this handler has no `output`: name a stream there, or return no outputs".to_owned())
             }
-            None => Err(format!("an output to '{name}', which is not among this handler's `outputs`")),
+            None => {
+                let name = crate::wasm::host::shorten(name.to_owned());
+                Err(format!("an output to '{name}', which is not among this handler's `outputs`"))
+            }
         }
     }
 }
@@ -114,6 +117,7 @@ fn inherit_from(
     let has = |bit: u8| given.inherit & bit != 0;
     budget.take(given.subject.len() + given.body.len())?;
     if given.inherit & inherit::ALL == inherit::ALL && given.headers == 0 && given.body.is_empty() {
+        budget.take(input.weight() as usize)?;
         return Ok(input.clone());
     }
     if has(inherit::BODY) {
@@ -123,10 +127,10 @@ fn inherit_from(
         budget.take(input.weight() as usize - input.body().len())?;
     }
     if has(inherit::HEADERS | inherit::KEY) {
-        let own: Vec<String> = if given.headers > 0 { builder.header_names() } else { Vec::new() };
+        let own: HashSet<String> = if given.headers > 0 { builder.header_names() } else { HashSet::new() };
         builder.headers_of(input, |name| {
             let wanted = if name == crate::message::KEY { has(inherit::KEY) } else { has(inherit::HEADERS) };
-            wanted && !own.iter().any(|o| o == name)
+            wanted && !own.contains(name)
         });
     }
     builder.subject(if has(inherit::SUBJECT) { input.subject() } else { given.subject });
@@ -146,8 +150,10 @@ impl Budget {
     /// What an output or a header weighs, however little is in it.
     const EACH: usize = 16;
 
-    fn new(most: u64) -> Budget {
-        Budget { most, left: most }
+    /// What came in may go out once, however large it was.
+    fn new(most: u64, batch: &Batch) -> Budget {
+        let forwarded: u64 = batch.entries.iter().map(|e| e.message.weight()).sum();
+        Budget { most, left: most.saturating_add(forwarded) }
     }
 
     fn take(&mut self, bytes: usize) -> Result<(), Invalid> {

@@ -30,7 +30,7 @@ impl ByRecords {
         most: u64,
     ) -> wasmtime::Result<Result<Handled, Invalid>> {
         let mut handled = Handled { considered: batch.entries.len(), ..Handled::default() };
-        let mut budget = Budget::new(most);
+        let mut budget = Budget::new(most, batch);
         for (place, entry) in batch.entries.iter().enumerate() {
             store.data_mut().current = Some(place as u32);
             let headers: Vec<wit::HeaderParam<'_>> =

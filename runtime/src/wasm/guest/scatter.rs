@@ -122,7 +122,7 @@ impl<'a> Outputs<'a> {
         let mut failed = std::mem::take(&mut handled.failures).into_iter().peekable();
         let mut failures = Vec::new();
         let (mut last, mut header) = (0, 0);
-        let mut budget = Budget::new(self.most);
+        let mut budget = Budget::new(self.most, batch);
         for (i, input) in o.inputs.iter().enumerate() {
             let place = *input as usize;
             if place < last || place >= handled.considered {
