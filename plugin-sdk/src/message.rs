@@ -1,6 +1,7 @@
 //! What comes in: one message, borrowed from the columns of its batch.
 
 use std::fmt;
+use std::slice;
 
 use serde::Deserialize;
 
@@ -79,7 +80,16 @@ impl<'a> Message<'a> {
     /// The headers in their order, repeats included, without the key. A name that begins with one `:` is metadata
     /// ([`content_type`](Message::content_type) and its kind); a broker's own name that begins so has the colon doubled.
     pub fn headers(&self) -> Headers<'a> {
-        Headers { message: *self, entries: range(&self.batch.headers.ends, self.index) }
+        let headers = &self.batch.headers;
+        let entries = range(&headers.ends, self.index);
+        let start = range(&headers.values.ends, entries.start).start;
+        Headers {
+            message: *self,
+            start,
+            names: headers.names.get(entries.clone()).unwrap_or_default().iter(),
+            kinds: headers.kinds.get(entries.clone()).unwrap_or_default().iter(),
+            ends: headers.values.ends.get(entries).unwrap_or_default().iter(),
+        }
     }
 
     /// The first header of this name.
@@ -148,11 +158,15 @@ impl fmt::Debug for Message<'_> {
     }
 }
 
-/// The headers of one message; made by [`Message::headers`].
+/// The headers of one message; made by [`Message::headers`]. It walks the columns side by side: each value begins where the
+/// one before it ends.
 #[derive(Clone, Debug)]
 pub struct Headers<'a> {
     message: Message<'a>,
-    entries: core::ops::Range<usize>,
+    start: usize,
+    names: slice::Iter<'a, u32>,
+    kinds: slice::Iter<'a, u8>,
+    ends: slice::Iter<'a, u32>,
 }
 
 impl<'a> Iterator for Headers<'a> {
@@ -160,10 +174,13 @@ impl<'a> Iterator for Headers<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let entry = self.entries.next()?;
-            let name = self.message.header_name(entry);
+            let name = self.message.string(*self.names.next()?);
+            let kind = self.kinds.next().copied().unwrap_or(kind::TEXT);
+            let end = self.ends.next().map_or(self.start, |end| *end as usize);
+            let bytes = self.message.batch.headers.values.data.get(self.start..end).unwrap_or_default();
+            self.start = end;
             if name != KEY {
-                return Some((name, self.message.header_value(entry)));
+                return Some((name, Value::decode(kind, bytes)));
             }
         }
     }
