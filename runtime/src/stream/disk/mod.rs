@@ -25,18 +25,21 @@
 //!
 //! After fjall's journal and Kafka's log.
 
+mod error;
 mod files;
 mod frame;
+mod recover;
 mod segment;
 mod writer;
+
+pub use error::LogError;
 
 use crate::message::{Entry, Message, MessageBuilder, Position};
 use crate::stream::Limit;
 use files::{Directory, Files, Handle, lock};
 use segment::{Contents, START};
 use std::fs::File;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -65,75 +68,6 @@ pub struct LogOptions {
 impl Default for LogOptions {
     fn default() -> LogOptions {
         LogOptions { durability: Durability::EveryBatch, segment_bytes: 64 << 20 }
-    }
-}
-
-/// What is wrong with a log.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LogError {
-    /// Another process has the directory.
-    #[error("{}: another process has this log open; end it, or use another directory", directory.display())]
-    Locked {
-        /// The log's.
-        directory: PathBuf,
-    },
-    /// The file system has failed.
-    #[error("{name}: cannot {what}: {reason}")]
-    Io {
-        /// The file or directory.
-        name: String,
-        /// What was tried.
-        what: &'static str,
-        /// What the system said.
-        reason: String,
-    },
-    /// Something stands where a segment should.
-    #[error("{name} is no segment of this version; move it out of the log's directory")]
-    Foreign {
-        /// The file.
-        name: String,
-    },
-    /// What had been synced can't be read.
-    #[error("{segment} is damaged at byte {offset}, from sequence {seq} on; restore it from a copy")]
-    Damaged {
-        /// The file.
-        segment: String,
-        /// Where.
-        offset: u64,
-        /// The first sequence that can't be read.
-        seq: u64,
-    },
-    /// A segment is gone.
-    #[error("sequences {from} to {to} are missing before {segment}; restore the segments between")]
-    Missing {
-        /// The first one.
-        from: u64,
-        /// The one before the next segment's first.
-        to: u64,
-        /// The segment behind the gap.
-        segment: String,
-    },
-    /// An earlier write or sync has failed.
-    #[error("the log takes nothing more since {0}; open it anew once that is mended")]
-    Poisoned(String),
-    /// The sequence is not, or no longer, in the log.
-    #[error("sequence {seq} is out of bounds; the log holds {first} to {last}")]
-    OutOfBounds {
-        /// What was asked for.
-        seq: u64,
-        /// The first that is held.
-        first: u64,
-        /// The last that is held.
-        last: u64,
-    },
-    /// The log is being closed.
-    #[error("the log is closed")]
-    Closed,
-}
-
-impl LogError {
-    fn io(name: &str, what: &'static str, error: io::Error) -> LogError {
-        LogError::Io { name: name.to_owned(), what, reason: error.to_string() }
     }
 }
 
@@ -232,7 +166,7 @@ impl Log {
     }
 
     fn open_in(files: Box<dyn Files>, options: LogOptions, lock: Option<File>) -> Result<(Log, Recovery), LogError> {
-        let (segments, recovery) = recover(files.as_ref())?;
+        let (segments, recovery) = recover::recover(files.as_ref())?;
         let last = segments.last().cloned().ok_or(LogError::Closed)?;
         let visible = last.contents().next;
         let state = Mutex::new(State { segments, visible, poisoned: None });
@@ -429,49 +363,6 @@ fn read_segment(
         Ok(true)
     })?;
     Ok(more)
-}
-
-/// Brings a directory into a state that can be appended to.
-fn recover(files: &dyn Files) -> Result<(Vec<Arc<Segment>>, Recovery), LogError> {
-    let failed = |what| move |e| LogError::io("the log's directory", what, e);
-    let mut bases: Vec<u64> =
-        files.list().map_err(failed("list"))?.iter().filter_map(|n| segment::base_of(n)).collect();
-    bases.sort_unstable();
-    let mut recovery = Recovery::default();
-    let mut segments: Vec<Arc<Segment>> = Vec::new();
-    for (i, base) in bases.iter().copied().enumerate() {
-        let name = segment::name(base);
-        let before = segments.last().map(|s| s.contents().next);
-        if let Some(from) = before.filter(|next| *next != base) {
-            return Err(LogError::Missing { from, to: base - 1, segment: name });
-        }
-        let mut handle = files.open(&name).map_err(|e| LogError::io(&name, "open", e))?;
-        let sealed = segment::read_seal(handle.as_ref()).map_err(|e| LogError::io(&name, "read", e))?;
-        let contents = match sealed {
-            Some(contents) => contents,
-            None => {
-                let scanned = segment::scan(handle.as_ref(), base)?;
-                if scanned.torn > 0 {
-                    if i + 1 < bases.len() {
-                        // The next segment was begun only after this one was sealed and synced.
-                        let (offset, seq) = (scanned.contents.end, scanned.contents.next);
-                        return Err(LogError::Damaged { segment: name, offset, seq });
-                    }
-                    tracing::warn!(segment = name, bytes = scanned.torn, "torn tail cut off");
-                    let cut = handle.truncate(scanned.contents.end).and_then(|()| handle.sync());
-                    cut.map_err(|e| LogError::io(&name, "cut the torn tail of", e))?;
-                    recovery.cut = Some((name.clone(), scanned.torn));
-                }
-                scanned.contents
-            }
-        };
-        segments.push(Segment::open(files, base, contents)?);
-    }
-    if segments.is_empty() {
-        writer::create(files, 1)?;
-        segments.push(Segment::open(files, 1, Contents::empty(1))?);
-    }
-    Ok((segments, recovery))
 }
 
 #[cfg(test)]

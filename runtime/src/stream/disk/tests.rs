@@ -1,6 +1,7 @@
 use super::*;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+use std::io;
 
 /// A file system in memory that can fail once, and whose power can be cut.
 #[derive(Clone, Default)]
