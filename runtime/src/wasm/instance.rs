@@ -104,7 +104,7 @@ impl Instance {
         used > self.started_with && used as u64 > memory / 4 * 3
     }
 
-    async fn stop(mut self) {
+    pub(super) async fn stop(mut self) {
         if let Some(guest) = &self.stop {
             // What a retiring instance has to say about its end changes nothing.
             let _ = timeout(STOP, guest.call_stop(&mut self.store)).await;

@@ -114,7 +114,7 @@ impl Module {
         let module = compiled.map_err(|e| failed(format!("the compiler failed: {e}")))?;
         let module = Arc::new(module.map_err(|e| failed(format!("{e:#}")))?);
         let trial = Instance::start(&module).await.map_err(|e| failed(format!("{e:#}")))?;
-        drop(trial);
+        trial.stop().await;
         Ok(module)
     }
 
