@@ -19,10 +19,20 @@ struct Rig {
 
 impl Rig {
     async fn new(maker: Box<dyn HandlerMaker>, ordering: Ordering, output: Option<Stream>) -> Rig {
+        Rig::tuned(maker, ordering, output, |_| {}).await
+    }
+
+    async fn tuned(
+        maker: Box<dyn HandlerMaker>,
+        ordering: Ordering,
+        output: Option<Stream>,
+        tune: impl FnOnce(&mut HandlerConfig),
+    ) -> Rig {
         let input = Stream::new("in", StreamOptions::default());
         // Nobody reads it: what is in is safe, so that the handler's messages are settled.
         let dead = Stream::new("dead", StreamOptions { safe: SafeWhen::Appended, ..StreamOptions::default() });
-        let config = HandlerConfig::new("h", Path::new(""), "in");
+        let mut config = HandlerConfig::new("h", Path::new(""), "in");
+        tune(&mut config);
         let work = Work {
             name: Arc::from("h"),
             cursor: input.cursor("h", CursorOptions { ordering }),
@@ -137,6 +147,52 @@ async fn after_a_trap_the_batch_runs_singly_and_the_culprit_comes_back_alone() {
     let metrics = &rig.pool.work().metrics;
     assert_eq!((metrics.done.get(), metrics.dead.get(), metrics.faults.get()), (14, 1, 6));
     assert_eq!(number(&rig.dead_letters()[0]), 10);
+}
+
+/// What comes behind a message of its key in the same batch is handled also where that message had its last attempt.
+#[tokio::test(start_paused = true)]
+async fn behind_a_message_that_dies_of_a_trap_its_key_goes_on() {
+    let calls: Arc<Mutex<Vec<usize>>> = Arc::default();
+    let maker = Box::new(Poisoned(5, calls.clone()));
+    let rig = Rig::tuned(maker, Ordering::Key, None, |c| c.retry.max_attempts = 1).await;
+    rig.input.append(numbered(0..7, 1)).await;
+    rig.pool.resize(1).await;
+    rig.input.drained().await;
+    // 1, 2 and 4 messages; the last four fail as a whole, and then each is called by itself, the one behind the culprit too.
+    assert_eq!(*calls.lock().unwrap(), [1, 2, 4, 1, 1, 1, 1]);
+    let metrics = &rig.pool.work().metrics;
+    assert_eq!((metrics.done.get(), metrics.dead.get()), (6, 1));
+}
+
+/// Has no instance to call at first.
+#[derive(Clone)]
+struct Absent(Arc<Mutex<Vec<u32>>>);
+
+#[async_trait]
+impl Handler for Absent {
+    async fn handle(&mut self, batch: &Batch) -> Result<Handled, HandlerError> {
+        let mut seen = self.0.lock().unwrap();
+        seen.push(batch.entries[0].attempt);
+        if seen.len() < 20 { Err(HandlerError::Unavailable("none left".into())) } else { Ok(all_done(batch)) }
+    }
+}
+
+#[async_trait]
+impl HandlerMaker for Absent {
+    async fn make(&self) -> anyhow::Result<Box<dyn Handler>> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_message_is_blamed_where_there_is_no_instance_to_call() {
+    let attempts: Arc<Mutex<Vec<u32>>> = Arc::default();
+    let rig = Rig::new(Box::new(Absent(attempts.clone())), Ordering::None, None).await;
+    rig.input.append(numbered(0..1, 1)).await;
+    rig.pool.resize(1).await;
+    rig.input.drained().await;
+    assert_eq!(*attempts.lock().unwrap(), [1; 20]);
+    assert_eq!((rig.pool.work().metrics.done.get(), rig.pool.work().metrics.dead.get()), (1, 0));
 }
 
 #[tokio::test(start_paused = true)]
