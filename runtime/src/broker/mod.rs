@@ -6,6 +6,7 @@ mod file;
 mod generate;
 mod lines;
 mod pace;
+mod pelton;
 pub mod publisher;
 pub mod pump;
 pub(crate) mod render;
@@ -143,6 +144,7 @@ pub fn source(config: &SourceConfig) -> Box<dyn Source> {
         SourceConfig::File(file) => Box::new(file::FileSource::new(file.clone())),
         SourceConfig::Stdin(stdin) => Box::new(stdio::StdinSource::new(stdin.clone())),
         SourceConfig::Generate(generate) => Box::new(generate::GenerateSource::new(generate.clone())),
+        SourceConfig::Pelton(pelton) => Box::new(pelton::PeltonSource::new(pelton.clone())),
     }
 }
 
@@ -151,5 +153,6 @@ pub fn sink(config: &SinkConfig) -> Box<dyn Sink> {
     match config {
         SinkConfig::File(file) => Box::new(file::FileSink::new(file.clone())),
         SinkConfig::Stdout(stdout) => Box::new(stdio::StdoutSink::new(stdout.clone())),
+        SinkConfig::Pelton(pelton) => Box::new(pelton::PeltonSink::new(pelton.clone())),
     }
 }

@@ -1,13 +1,14 @@
 //! What holds where the configuration says nothing. Sizes are in bytes.
 
 use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Environment;
 use super::model::{
-    BatchConfig, BufferConfig, Format, HandlerConfig, InstancePolicy, Limits, Ordering, ReloadConfig, RetryConfig,
-    WhenFull, Workers,
+    AckWhen, BatchConfig, BufferConfig, Deliver, Durability, Format, HandlerConfig, InstancePolicy, Keep, Limits,
+    Ordering, ReloadConfig, Retention, RetryConfig, Start, WhenFull, Workers,
 };
 
 /// Orchestrators send SIGKILL 30 s after SIGTERM: longer would not be granted.
@@ -19,6 +20,29 @@ pub(super) const MAX_MESSAGE: u64 = 16 << 20;
 /// Ten thousand small messages hide the pauses of a source; the bytes bind where messages are large. Waiting is the
 /// only choice that loses nothing.
 pub(super) const BUFFER: BufferConfig = BufferConfig { messages: 10_000, bytes: 64 << 20, when_full: WhenFull::Block };
+
+/// Where an embedded broker listens: on this machine only, so that nothing is open that nobody opened.
+pub(super) const GRPC_ADDRESS: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 50_051));
+/// A connection across the world takes a second; a host that starts, some more.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+/// An answer that takes longer than a sync of a slow disk is not going to come.
+pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// One log keeps the order of all messages.
+pub(super) const PARTITIONS: u32 = 1;
+/// Few files, and each small enough that giving one up frees room soon.
+pub(super) const SEGMENT_BYTES: u64 = 64 << 20;
+/// The only one that a power cut takes nothing from.
+pub(super) const DURABILITY: Durability = Durability::EveryBatch;
+/// Room for a reader that comes back to find what it missed, and for what comes in meanwhile.
+pub(super) const THRESHOLD: f64 = 0.8;
+/// A log that nobody limits is a log that somebody wants whole; what a reader has not seen is never given up unasked.
+pub(super) const RETENTION: Retention =
+    Retention { bytes: None, age: None, settled: Keep::Keep, unsettled: Keep::Keep };
+/// As without storage: a source forgets a message only when it was handled.
+pub(super) const ACK: AckWhen = AckWhen::Settled;
+/// A new reader wants what is there.
+pub(super) const START: Start = Start::Earliest;
 
 /// A message like those of most feeds.
 pub(super) const GENERATE_SIZE: usize = 256;
@@ -35,6 +59,12 @@ pub(super) const WORKERS: Workers = Workers { min: 1, max: 1 };
 /// Beyond 256 messages the cost of a call no longer shows in the cost of a message. Waiting would only add delay: while
 /// a worker is busy, the next batch grows by itself.
 pub(super) const BATCH: BatchConfig = BatchConfig { max: 256, wait: Duration::ZERO };
+/// Groups are for handlers that say so.
+pub(super) const DELIVER: Deliver = Deliver::Messages;
+/// What belongs together is mostly sent together.
+pub(super) const GROUP_TIMEOUT: Duration = Duration::from_secs(30);
+/// A group beyond this is a key that everything has by mistake.
+pub(super) const GROUP_MESSAGES: usize = 1000;
 /// Order costs parallelism and lets one message that retries hold up others.
 pub(super) const ORDERING: Ordering = Ordering::None;
 /// A fresh instance costs about 20 µs, a thousand times what a message in a batch does.
@@ -84,6 +114,8 @@ impl HandlerConfig {
             dead_letter: None,
             workers: WORKERS,
             batch: BATCH,
+            deliver: DELIVER,
+            start: START,
             ordering: ORDERING,
             instance: INSTANCE,
             retry: RETRY,

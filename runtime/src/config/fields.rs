@@ -29,6 +29,18 @@ impl<'a> Value<'a> {
         Some(fields)
     }
 
+    /// What a mapping has under a key that decides which others there may be, or under what was probably meant to be that
+    /// key. Whoever reads the mapping's `fields` reports a slip.
+    pub(super) fn deciding(&self, key: &str, expected: &str) -> Option<Value<'a>> {
+        let entries = self.entries(&format!("a mapping with '{key}'"))?;
+        let exact = entries.iter().find(|(name, _)| *name == key);
+        let found = exact.or_else(|| entries.iter().find(|(name, _)| nearest(name, [key]).is_some()));
+        if found.is_none() {
+            self.wrong_key(Problem::new(format!("the key '{key}' is missing")).expected(expected));
+        }
+        found.map(|(_, value)| value.clone())
+    }
+
     /// As a mapping with none of `keys` given.
     pub(super) fn no_fields(&self, keys: &'static [&'static str]) -> Fields<'a> {
         Fields { of: self.clone(), keys, found: Vec::new() }

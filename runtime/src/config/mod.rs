@@ -4,7 +4,7 @@
 //! - `model`: the valid configuration, plain data
 //! - `node`: YAML to a tree that knows where everything was written
 //! - `env`: `${NAME}` in values, and `PELTON__SECTION__KEY` overrides
-//! - `read`, `fields`, `units`: typed values out of the tree
+//! - `read`, `fields`, `units`, `time`: typed values out of the tree
 //! - `resolve`: the tree to the model, with every check
 //! - `defaults`: what holds where nothing is said
 //! - `error`: what is wrong, where, and what was probably meant
@@ -21,6 +21,7 @@ mod read;
 mod resolve;
 #[cfg(test)]
 mod tests;
+mod time;
 mod units;
 
 use std::collections::BTreeMap;
@@ -31,6 +32,7 @@ use std::sync::Arc;
 
 pub use error::{ConfigError, ConfigErrors, Place};
 pub use model::*;
+pub use time::{ParseStartError, parse_time};
 
 use error::{Errors, Problem};
 use node::Origin;

@@ -27,6 +27,11 @@ impl<'a> Value<'a> {
         Value { path: join(&self.path, &entry.key), key_place: &entry.place, node: &entry.value, errors: self.errors }
     }
 
+    /// The path is the list's: the place tells its items apart.
+    fn of_item(&self, item: &'a Node) -> Self {
+        Value { path: self.path.clone(), key_place: &item.place, node: item, errors: self.errors }
+    }
+
     /// Where the value itself was written.
     pub(super) fn place(&self) -> &'a Place {
         &self.node.place
@@ -59,7 +64,8 @@ impl<'a> Value<'a> {
         None
     }
 
-    fn parsed<T>(&self, expected: &str, parse: impl FnOnce(&str) -> Result<T, Problem>) -> Option<T> {
+    /// What `parse` makes of the text.
+    pub(super) fn parsed<T>(&self, expected: &str, parse: impl FnOnce(&str) -> Result<T, Problem>) -> Option<T> {
         let parsed = parse(self.text(expected)?);
         parsed.map_err(|problem| self.wrong(problem)).ok()
     }
@@ -122,6 +128,21 @@ impl<'a> Value<'a> {
         Some(duration)
     }
 
+    pub(super) fn duration_within(&self, range: RangeInclusive<Duration>) -> Option<Duration> {
+        let duration = self.duration()?;
+        if range.contains(&duration) {
+            return Some(duration);
+        }
+        let expected = format!("{} to {}", units::show_duration(*range.start()), units::show_duration(*range.end()));
+        self.wrong(Problem::new(format!("{} is given", units::show_duration(duration))).expected(expected));
+        None
+    }
+
+    /// A share from 1% to 100%, as a fraction of 1.
+    pub(super) fn percent(&self) -> Option<f64> {
+        self.parsed(units::A_PERCENT, units::percent)
+    }
+
     /// A size in bytes.
     pub(super) fn size(&self, range: RangeInclusive<u64>) -> Option<u64> {
         let usual = if *range.start() < 1 << 20 { "B" } else { "MiB" };
@@ -141,6 +162,18 @@ impl<'a> Value<'a> {
     /// Events per second, above zero.
     pub(super) fn rate(&self) -> Option<f64> {
         self.parsed(units::A_RATE, units::rate)
+    }
+
+    /// The items of a list.
+    pub(super) fn items(&self, expected: &str) -> Option<Vec<Value<'a>>> {
+        let found = match &self.node.content {
+            Content::List(items) => return Some(items.iter().map(|item| self.of_item(item)).collect()),
+            Content::Wrong => return None,
+            Content::Scalar { .. } => "a single value is given",
+            Content::Map(_) => "a mapping is given",
+        };
+        self.wrong(Problem::new(found).expected(expected));
+        None
     }
 
     /// The entries of a mapping whose keys are the user's own.

@@ -26,9 +26,12 @@ const BYTES: &[(&str, u128)] = &[
 /// In seconds.
 const PER: &[(&str, u128)] = &[("/s", 1), ("/m", 60), ("/h", 3_600)];
 
+const PERCENT: &[(&str, u128)] = &[("%", 100)];
+
 pub(super) const A_DURATION: &str = "a duration such as 100ms, 1s, 5m, 1h or 7d";
 pub(super) const A_SIZE: &str = "a size such as 256B, 10kB, 64MiB or 1GiB";
 pub(super) const A_RATE: &str = "a rate above zero such as 1000/s, 30/m or 0.5/s";
+pub(super) const A_PERCENT: &str = "1% to 100%";
 
 /// `100ms`, `1.5s`, `5m`, `1h`, `7d`; up to about 584 years.
 pub(super) fn duration(text: &str) -> Result<Duration, Problem> {
@@ -54,13 +57,29 @@ pub(super) fn rate(text: &str) -> Result<f64, Problem> {
     if rate > 0.0 { Ok(rate) } else { Err(wrong(Problem::new(format!("'{text}' never lets anything through")))) }
 }
 
+/// `80%`, as a fraction of 1; from 1% to 100%.
+pub(super) fn percent(text: &str) -> Result<f64, Problem> {
+    let wrong = |problem: Problem| problem.expected(A_PERCENT);
+    let amount = Amount::read(text, PERCENT, "%").map_err(wrong)?;
+    let fraction = amount.digits as f64 / amount.divisor as f64 / 100.0;
+    if (0.01..=1.0).contains(&fraction) { Ok(fraction) } else { Err(wrong(Problem::new(format!("'{text}' is given")))) }
+}
+
 /// A size as a person would write it: the largest unit that divides it.
 pub(super) fn show_size(bytes: u64) -> String {
-    let unit =
-        BYTES.iter().filter(|(_, unit)| bytes > 0 && u128::from(bytes) % unit == 0).max_by_key(|(_, unit)| *unit);
+    show(bytes.into(), BYTES)
+}
+
+/// A duration as a person would write it: the largest unit that divides it.
+pub(super) fn show_duration(duration: Duration) -> String {
+    show(duration.as_nanos(), NANOS)
+}
+
+fn show(amount: u128, units: &[(&str, u128)]) -> String {
+    let unit = units.iter().filter(|(_, unit)| amount > 0 && amount % unit == 0).max_by_key(|(_, unit)| *unit);
     match unit {
-        Some((name, unit)) => format!("{}{name}", u128::from(bytes) / unit),
-        None => bytes.to_string(),
+        Some((name, unit)) => format!("{}{name}", amount / unit),
+        None => amount.to_string(),
     }
 }
 
@@ -180,6 +199,23 @@ mod tests {
             size("64mib", "B").unwrap_err(),
             Problem::new("'mib' is no unit known here").expected(A_SIZE).suggest(Some("64MiB"))
         );
+    }
+
+    #[test]
+    fn percentages() {
+        for (text, fraction) in [("1%", 0.01), ("80%", 0.8), ("12.5%", 0.125), ("100 %", 1.0)] {
+            assert_eq!(percent(text).unwrap(), fraction, "{text}");
+        }
+        for text in ["", "0", "80", "0.8", "0.9%", "100.1%", "-1%", "%", "80%%"] {
+            assert!(percent(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn durations_are_shown_as_they_are_written() {
+        for text in ["250us", "10ms", "90s", "1h", "7d", "0"] {
+            assert_eq!(show_duration(duration(text).unwrap()), text);
+        }
     }
 
     #[test]

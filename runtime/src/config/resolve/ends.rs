@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::brokers::Brokers;
 use super::files::Files;
 use crate::config::defaults;
 use crate::config::error::{Problem, nearest};
@@ -15,15 +16,29 @@ use crate::config::units::show_size;
 #[derive(Clone, Copy)]
 enum SourceKind {
     File,
+    Broker,
     Stdin,
     Generate,
 }
 
-/// `{ file: PATH, … }`, `stdin`, `{ stdin: { … } }`, `generate` or `{ generate: { … } }`.
-pub(super) fn source(value: &Value<'_>, buffer: &BufferConfig, files: &Files<'_>) -> Option<SourceConfig> {
+/// `{ file: PATH, … }`, `{ broker: NAME, … }`, `stdin`, `{ stdin: { … } }`, `generate` or `{ generate: { … } }`. `name` is
+/// the stream's.
+pub(super) fn source(
+    value: &Value<'_>,
+    name: &str,
+    buffer: &BufferConfig,
+    brokers: &Brokers<'_>,
+    files: &Files<'_>,
+) -> Option<SourceConfig> {
     let words = [("stdin", SourceKind::Stdin), ("generate", SourceKind::Generate)];
-    let kinds = [("file", SourceKind::File), ("stdin", SourceKind::Stdin), ("generate", SourceKind::Generate)];
-    match kind(value, &words, &kinds, "{ file: PATH }, stdin or generate")? {
+    let kinds = [
+        ("file", SourceKind::File),
+        ("broker", SourceKind::Broker),
+        ("stdin", SourceKind::Stdin),
+        ("generate", SourceKind::Generate),
+    ];
+    match kind(value, &words, &kinds, "{ file: PATH }, { broker: NAME }, stdin or generate")? {
+        SourceKind::Broker => brokers.source(value, name),
         SourceKind::File => file_source(value, buffer, files).map(SourceConfig::File),
         SourceKind::Stdin => {
             let options = options(value, &["stdin"], "stdin", &["max_message"])?;
@@ -82,14 +97,16 @@ fn fits(value: &Value<'_>, size: u64, buffer: &BufferConfig) -> Option<u64> {
 #[derive(Clone, Copy)]
 enum SinkKind {
     File,
+    Broker,
     Stdout,
 }
 
-/// `{ file: PATH, … }`, `stdout` or `{ stdout: { … } }`.
-pub(super) fn sink(value: &Value<'_>, files: &Files<'_>) -> Option<SinkConfig> {
+/// `{ file: PATH, … }`, `{ broker: NAME, … }`, `stdout` or `{ stdout: { … } }`.
+pub(super) fn sink(value: &Value<'_>, brokers: &Brokers<'_>, files: &Files<'_>) -> Option<SinkConfig> {
     let words = [("stdout", SinkKind::Stdout)];
-    let kinds = [("file", SinkKind::File), ("stdout", SinkKind::Stdout)];
-    match kind(value, &words, &kinds, "{ file: PATH } or stdout")? {
+    let kinds = [("file", SinkKind::File), ("broker", SinkKind::Broker), ("stdout", SinkKind::Stdout)];
+    match kind(value, &words, &kinds, "{ file: PATH }, { broker: NAME } or stdout")? {
+        SinkKind::Broker => brokers.sink(value),
         SinkKind::File => {
             let fields = value.fields(&["file", "format", "append"])?;
             fields.required("file", "the path of a file")?;

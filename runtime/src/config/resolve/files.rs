@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::config::error::Problem;
@@ -52,6 +52,19 @@ impl Files<'_> {
         Some(path)
     }
 
+    /// The path of a directory, or of one that can be made with all those above it.
+    pub(super) fn directory(&self, value: &Value<'_>) -> Option<PathBuf> {
+        let path = self.path(value)?;
+        let looked = match fs::metadata(&path) {
+            Ok(metadata) if metadata.is_dir() => Ok(()),
+            Ok(_) => Err(ErrorKind::NotADirectory.into()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        };
+        looked.map_err(|error| self.refuse(value, "used", &error)).ok()?;
+        Some(path)
+    }
+
     fn refuse(&self, value: &Value<'_>, done: &str, error: &io::Error) {
         let text = value.text("a path").unwrap_or_default();
         let relative = Path::new(text).is_relative();
@@ -59,6 +72,8 @@ impl Files<'_> {
             (ErrorKind::NotFound, "written") => "a file in a directory that exists",
             (ErrorKind::NotFound, _) => "a file that exists",
             (ErrorKind::IsADirectory, _) => "a file",
+            (ErrorKind::NotADirectory, "used") => "a directory, or one that can be made",
+            (_, "used") => "a directory that this user may use",
             _ => "a file that this user may use",
         };
         let from = match error.kind() {
@@ -81,6 +96,20 @@ impl Files<'_> {
             Err(_) => Some(fs::canonicalize(parent(path)).ok()?.join(path.file_name()?)),
         }
     }
+}
+
+/// The same for two paths to one directory; neither it nor those above it need exist.
+pub(super) fn directory_identity(path: &Path) -> PathBuf {
+    let mut identity = PathBuf::new();
+    for part in std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).components() {
+        match part {
+            Component::ParentDir => drop(identity.pop()),
+            part => identity.push(part),
+        }
+        // Links are followed on the way, before a `..` behind them is.
+        identity = fs::canonicalize(&identity).unwrap_or(identity);
+    }
+    identity
 }
 
 fn parent(path: &Path) -> &Path {

@@ -10,20 +10,23 @@ use crate::config::model::{SinkConfig, SourceConfig};
 use crate::config::read::Value;
 use crate::config::units::show_size;
 
-pub(super) fn check(streams: &[Stream<'_>], handlers: &Handlers<'_>, files: &Files<'_>) {
+/// `serves`: clients may read and write the streams that have storage.
+pub(super) fn check(streams: &[Stream<'_>], handlers: &Handlers<'_>, serves: bool, files: &Files<'_>) {
     // Where a handler's streams are not known, any of these may be its own.
     if handlers.known {
-        check_use(streams, &handlers.list);
+        check_use(streams, &handlers.list, serves);
     }
     for cycle in cycles(streams, edges(streams, &handlers.list, files)) {
         report_cycle(&cycle);
     }
 }
 
-fn check_use(streams: &[Stream<'_>], handlers: &[Handler<'_>]) {
+fn check_use(streams: &[Stream<'_>], handlers: &[Handler<'_>], serves: bool) {
     let read: BTreeSet<&str> = handlers.iter().filter(|h| h.config.enabled).map(|h| h.config.stream.as_str()).collect();
     let written: BTreeSet<&str> = handlers.iter().flat_map(|h| &h.writes).map(|(_, stream)| stream.as_str()).collect();
-    for stream in streams.iter().filter(|stream| stream.known) {
+    // What is on disk can be read and written by the tools.
+    let elsewhere = |stream: &Stream<'_>| stream.on_disk() || serves && stream.storage.is_some();
+    for stream in streams.iter().filter(|stream| stream.known && !elsewhere(stream)) {
         let name = stream.config.name.as_str();
         if stream.from.is_none() && !written.contains(name) {
             let problem = Problem::new("nothing feeds this stream");
@@ -73,6 +76,10 @@ fn edges<'c>(streams: &'c [Stream<'c>], handlers: &'c [Handler<'c>], files: &Fil
         let through = format!("file {}", files.show(&source.path));
         edges.push(Edge { from: writer, to: &stream.config.name, through, value });
     }
+    // A stream on disk takes what comes round without waiting for its readers, so that nobody waits for himself.
+    let on_disk: BTreeSet<&str> =
+        streams.iter().filter(|stream| stream.on_disk()).map(|stream| stream.config.name.as_str()).collect();
+    edges.retain(|edge| !on_disk.contains(edge.from));
     edges
 }
 
@@ -119,7 +126,9 @@ fn report_cycle(cycle: &[Edge<'_>]) {
         way = format!("{way} -> {} -> {}", edge.through, edge.to);
     }
     let problem = Problem::new(format!("closes a cycle in which a message could go round for ever: {way}"));
-    last.value.wrong(problem.expected(format!("a stream that does not lead back to '{}'", last.from)));
+    let other_way =
+        format!("a stream that does not lead back to '{}', or one on the way with 'storage' on disk", last.from);
+    last.value.wrong(problem.expected(other_way));
 }
 
 /// What is allowed and yet probably not meant.
@@ -131,7 +140,8 @@ pub(super) fn warnings(streams: &[Stream<'_>], handlers: &Handlers<'_>) -> Vec<S
             warnings.push(format!("{}: {}: {without}", value.key_place, value.path));
         }
     }
-    for Stream { config, value, .. } in streams {
+    // Readers of a stream with storage come and go by themselves.
+    for Stream { config, value, .. } in streams.iter().filter(|stream| stream.storage.is_none()) {
         let readers = handlers.list.iter().filter(|h| h.config.enabled && h.config.stream == config.name);
         let readers: Vec<&str> = readers.map(|handler| handler.config.name.as_str()).collect();
         if readers.len() > 1 {

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::check_name;
 use super::files::Files;
-use super::settings::{batch, guest_config, limits, reload, retry, workers};
+use super::settings::{batch, deliver, guest_config, limits, reload, retry, workers};
+use super::streams::Stream;
+use super::{check_name, start};
 use crate::config::defaults;
 use crate::config::error::{Problem, nearest};
+use crate::config::fields::Fields;
 use crate::config::model::{HandlerConfig, InstancePolicy, Ordering};
 use crate::config::read::{Value, one_of};
 
@@ -22,6 +24,8 @@ pub(super) struct Handler<'a> {
     pub(super) config: HandlerConfig,
     /// The handler as a whole.
     pub(super) value: Value<'a>,
+    /// What was given as `start`.
+    start: Option<Value<'a>>,
     /// The streams that it writes, each with the value that names it.
     pub(super) writes: Vec<(Value<'a>, String)>,
 }
@@ -37,11 +41,28 @@ pub(super) fn read<'a>(section: Option<Value<'a>>, streams: &[&str], files: &Fil
     };
     for (name, value) in entries {
         let mut links = Links { streams, writes: Vec::new(), known: true };
-        let config = handler(name, &value, &mut links, files);
+        check_name(name, &value);
+        let fields = value.fields(KEYS);
+        let config = fields.as_ref().map(|fields| handler(name, fields, &mut links, files));
+        let start = fields.and_then(|fields| fields.optional("start"));
         handlers.known &= links.known && config.is_some();
-        handlers.list.extend(config.map(|config| Handler { config, value, writes: links.writes }));
+        handlers.list.extend(config.map(|config| Handler { config, value, start, writes: links.writes }));
     }
     handlers
+}
+
+/// Only a stream with storage has anything that came before its reader.
+pub(super) fn check_together(handlers: &Handlers<'_>, streams: &[Stream<'_>]) {
+    for Handler { config, start, .. } in &handlers.list {
+        let stream = streams.iter().find(|stream| stream.config.name == config.stream);
+        if let (Some(start), Some(stream)) = (start, stream)
+            && stream.known
+            && stream.storage.is_none()
+        {
+            let problem = Problem::new(format!("the stream '{}' has no 'storage' to start in", config.stream));
+            start.wrong_key(problem.expected("no 'start', or a stream with 'storage'"));
+        }
+    }
 }
 
 const KEYS: &[&str] = &[
@@ -52,6 +73,9 @@ const KEYS: &[&str] = &[
     "dead_letter",
     "workers",
     "batch",
+    "deliver",
+    "group",
+    "start",
     "ordering",
     "instance",
     "retry",
@@ -61,10 +85,7 @@ const KEYS: &[&str] = &[
     "enabled",
 ];
 
-fn handler<'a>(name: &str, value: &Value<'a>, links: &mut Links<'a, '_>, files: &Files<'_>) -> Option<HandlerConfig> {
-    check_name(name, value);
-    let fields = value.fields(KEYS)?;
-
+fn handler<'a>(name: &str, fields: &Fields<'a>, links: &mut Links<'a, '_>, files: &Files<'_>) -> HandlerConfig {
     let enabled = fields.or("enabled", true, Value::boolean);
     let module = fields.required("module", "the path of a WebAssembly module");
     // What does not run may be built later.
@@ -89,7 +110,7 @@ fn handler<'a>(name: &str, value: &Value<'a>, links: &mut Links<'a, '_>, files: 
         ("per_batch", InstancePolicy::PerBatch),
         ("per_message", InstancePolicy::PerMessage),
     ];
-    Some(HandlerConfig {
+    HandlerConfig {
         name: name.to_owned(),
         // What is missing here was reported, so that nobody gets to see the empty text.
         module: module.unwrap_or_default(),
@@ -99,6 +120,8 @@ fn handler<'a>(name: &str, value: &Value<'a>, links: &mut Links<'a, '_>, files: 
         dead_letter,
         workers,
         batch: fields.or("batch", defaults::BATCH, batch),
+        deliver: deliver(fields, ordering),
+        start: fields.or("start", defaults::START, start),
         ordering,
         instance: fields.or("instance", defaults::INSTANCE, |value| value.choice(&policies)),
         retry: fields.or("retry", defaults::RETRY, retry),
@@ -106,7 +129,7 @@ fn handler<'a>(name: &str, value: &Value<'a>, links: &mut Links<'a, '_>, files: 
         reload: fields.or("reload", defaults::RELOAD, reload),
         config: fields.or("config", BTreeMap::new(), guest_config),
         enabled,
-    })
+    }
 }
 
 /// Checks the streams that one handler names, and remembers those that it writes.

@@ -1,10 +1,12 @@
 //! The settings of one handler that refer to nothing else.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::config::defaults;
 use crate::config::error::Problem;
-use crate::config::model::{BatchConfig, Limits, ReloadConfig, RetryConfig, Workers};
+use crate::config::fields::Fields;
+use crate::config::model::{BatchConfig, Deliver, Limits, Ordering, ReloadConfig, RetryConfig, Workers};
 use crate::config::read::Value;
 
 /// A typing mistake, rather than a machine of that size.
@@ -29,6 +31,32 @@ pub(super) fn workers(value: &Value<'_>) -> Option<Workers> {
         given.wrong(Problem::new(format!("'min' is {min} and 'max' is {max}")).expected("'min' to be at most 'max'"));
     }
     Some(Workers { min, max })
+}
+
+/// `deliver` and `group`. A group is whole in itself, so the only order is that of groups as they are complete.
+pub(super) fn deliver(fields: &Fields<'_>, ordering: Ordering) -> Deliver {
+    let groups = fields.or("deliver", false, |value| value.choice(&[("messages", false), ("groups", true)]));
+    let given = fields.optional("group");
+    let default = (defaults::GROUP_TIMEOUT, defaults::GROUP_MESSAGES);
+    let (timeout, most) = given.as_ref().and_then(group).unwrap_or(default);
+    if !groups {
+        if let Some(given) = given {
+            let problem = Problem::new("only a handler that gets groups has this");
+            given.wrong_key(problem.expected("'deliver: groups' beside it, or no 'group'"));
+        }
+        return Deliver::Messages;
+    }
+    if let (Ordering::Key | Ordering::Total, Some(given)) = (ordering, fields.optional("ordering")) {
+        let problem = Problem::new("groups are handled as they are complete, so no other order can be kept");
+        given.wrong(problem.expected("'ordering: none' with 'deliver: groups'"));
+    }
+    Deliver::Groups { timeout, most }
+}
+
+fn group(value: &Value<'_>) -> Option<(Duration, usize)> {
+    let fields = value.fields(&["timeout", "messages"])?;
+    let timeout = fields.or("timeout", defaults::GROUP_TIMEOUT, Value::duration_above_zero);
+    Some((timeout, fields.or("messages", defaults::GROUP_MESSAGES, |most| most.count(1..=MOST_IN_BATCH))))
 }
 
 pub(super) fn batch(value: &Value<'_>) -> Option<BatchConfig> {

@@ -32,6 +32,7 @@ mod recover;
 mod segment;
 mod writer;
 
+pub use crate::config::Durability;
 pub use error::LogError;
 
 use crate::message::{Entry, Message, MessageBuilder, Position};
@@ -42,19 +43,7 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
-use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
-
-/// When an append is acknowledged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Durability {
-    /// Once it is synced. Appends that come in during a sync share the next one.
-    EveryBatch,
-    /// Once it is written; it is synced after this long at most. A power cut may lose what came in since.
-    Interval(Duration),
-    /// Once it is written; the operating system syncs when it likes.
-    Os,
-}
 
 /// How a log is kept.
 #[derive(Clone, Copy, Debug)]
