@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 /// What is wrong with a log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LogError {
+pub enum DiskError {
     /// Another process has the directory.
     #[error("{}: another process has this log open; end it, or use another directory", directory.display())]
     Locked {
@@ -66,8 +66,8 @@ pub enum LogError {
     Closed,
 }
 
-impl LogError {
-    pub(super) fn io(name: &str, what: &'static str, error: io::Error) -> LogError {
-        LogError::Io { name: name.to_owned(), what, reason: error.to_string() }
+impl DiskError {
+    pub(super) fn io(name: &str, what: &'static str, error: io::Error) -> DiskError {
+        DiskError::Io { name: name.to_owned(), what, reason: error.to_string() }
     }
 }

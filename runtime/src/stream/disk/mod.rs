@@ -32,7 +32,7 @@ mod recover;
 mod segment;
 mod writer;
 
-pub use error::LogError;
+pub use error::DiskError;
 
 use crate::message::{Entry, Message, MessageBuilder, Position};
 use crate::stream::Limit;
@@ -141,9 +141,9 @@ impl Shared {
 }
 
 impl Segment {
-    fn open(files: &dyn Files, base: u64, contents: Contents) -> Result<Arc<Segment>, LogError> {
+    fn open(files: &dyn Files, base: u64, contents: Contents) -> Result<Arc<Segment>, DiskError> {
         let name = segment::name(base);
-        let handle = files.open(&name).map_err(|e| LogError::io(&name, "open", e))?;
+        let handle = files.open(&name).map_err(|e| DiskError::io(&name, "open", e))?;
         Ok(Arc::new(Segment { base, handle, contents: Mutex::new(contents) }))
     }
 
@@ -156,18 +156,18 @@ impl Log {
     /// Opens the log in a directory, which is made where it is not there.
     ///
     /// # Errors
-    /// [`LogError::Locked`], and whatever recovery finds.
-    pub fn open(directory: &Path, options: LogOptions) -> Result<(Log, Recovery), LogError> {
-        let named = |what| move |e| LogError::io(&directory.display().to_string(), what, e);
+    /// [`DiskError::Locked`], and whatever recovery finds.
+    pub fn open(directory: &Path, options: LogOptions) -> Result<(Log, Recovery), DiskError> {
+        let named = |what| move |e| DiskError::io(&directory.display().to_string(), what, e);
         std::fs::create_dir_all(directory).map_err(named("make this directory"))?;
         let lock = lock(directory).map_err(named("lock this directory"))?;
-        let lock = lock.ok_or_else(|| LogError::Locked { directory: directory.to_owned() })?;
+        let lock = lock.ok_or_else(|| DiskError::Locked { directory: directory.to_owned() })?;
         Log::open_in(Box::new(Directory(directory.to_owned())), options, Some(lock))
     }
 
-    fn open_in(files: Box<dyn Files>, options: LogOptions, lock: Option<File>) -> Result<(Log, Recovery), LogError> {
+    fn open_in(files: Box<dyn Files>, options: LogOptions, lock: Option<File>) -> Result<(Log, Recovery), DiskError> {
         let (segments, recovery) = recover::recover(files.as_ref())?;
-        let last = segments.last().cloned().ok_or(LogError::Closed)?;
+        let last = segments.last().cloned().ok_or(DiskError::Closed)?;
         let visible = last.contents().next;
         let state = Mutex::new(State { segments, visible, poisoned: None });
         let shared = Arc::new(Shared { files, options, state, grown: Notify::new(), _lock: lock });
@@ -180,32 +180,32 @@ impl Log {
     /// are one frame: all of them are there after a crash, or none. Cancelling it does not take them back.
     ///
     /// # Errors
-    /// [`LogError::Poisoned`], after a failed write or sync.
-    pub async fn append(&self, messages: Vec<Message>) -> Result<u64, LogError> {
+    /// [`DiskError::Poisoned`], after a failed write or sync.
+    pub async fn append(&self, messages: Vec<Message>) -> Result<u64, DiskError> {
         let (done, result) = oneshot::channel();
         let request = writer::Request { messages, done };
-        let requests = self.0.requests.as_ref().ok_or(LogError::Closed)?;
+        let requests = self.0.requests.as_ref().ok_or(DiskError::Closed)?;
         requests.send(request).map_err(|_| self.closed())?;
         result.await.map_err(|_| self.closed())?
     }
 
-    fn closed(&self) -> LogError {
+    fn closed(&self) -> DiskError {
         let poisoned = self.0.shared.state().poisoned.clone();
-        poisoned.map_or(LogError::Closed, LogError::Poisoned)
+        poisoned.map_or(DiskError::Closed, DiskError::Poisoned)
     }
 
     /// The messages from `seq` on, as many as there are within the limit; none where `seq` is the next one to come.
     ///
     /// # Errors
-    /// [`LogError::OutOfBounds`] before the first and beyond the next, [`LogError::Damaged`] where they can't be read.
-    pub fn read(&self, seq: u64, limit: Limit) -> Result<Vec<Entry>, LogError> {
+    /// [`DiskError::OutOfBounds`] before the first and beyond the next, [`DiskError::Damaged`] where they can't be read.
+    pub fn read(&self, seq: u64, limit: Limit) -> Result<Vec<Entry>, DiskError> {
         let (segments, visible) = {
             let state = self.0.shared.state();
             (state.segments.clone(), state.visible)
         };
         let first = segments.first().map_or(visible, |s| s.base);
         if seq < first || seq > visible {
-            return Err(LogError::OutOfBounds { seq, first, last: visible - 1 });
+            return Err(DiskError::OutOfBounds { seq, first, last: visible - 1 });
         }
         let mut entries = Vec::new();
         let mut next = seq;
@@ -246,7 +246,7 @@ impl Log {
     ///
     /// # Errors
     /// Where the log can't be read.
-    pub fn seek(&self, time: i64) -> Result<u64, LogError> {
+    pub fn seek(&self, time: i64) -> Result<u64, DiskError> {
         let (segments, visible) = {
             let state = self.0.shared.state();
             (state.segments.clone(), state.visible)
@@ -271,7 +271,7 @@ impl Log {
     ///
     /// # Errors
     /// Where a file can't be removed: those before it are gone, the rest is there.
-    pub fn trim(&self, seq: u64) -> Result<u64, LogError> {
+    pub fn trim(&self, seq: u64) -> Result<u64, DiskError> {
         let shared = &self.0.shared;
         let mut freed = 0;
         loop {
@@ -285,10 +285,10 @@ impl Log {
                 freed += first.contents().end;
                 segment::name(first.base)
             };
-            shared.files.remove(&name).map_err(|e| LogError::io(&name, "remove", e))?;
+            shared.files.remove(&name).map_err(|e| DiskError::io(&name, "remove", e))?;
         }
         if freed > 0 {
-            shared.files.sync_directory().map_err(|e| LogError::io("the log's directory", "sync", e))?;
+            shared.files.sync_directory().map_err(|e| DiskError::io("the log's directory", "sync", e))?;
         }
         Ok(freed)
     }
@@ -298,15 +298,15 @@ impl Log {
 fn frames(
     segment: &Segment,
     from: u64,
-    mut visit: impl FnMut(frame::Header, &[u8]) -> Result<bool, LogError>,
-) -> Result<(), LogError> {
+    mut visit: impl FnMut(frame::Header, &[u8]) -> Result<bool, DiskError>,
+) -> Result<(), DiskError> {
     const CHUNK: usize = 256 << 10;
     let name = || segment::name(segment.base);
     let end = segment.contents().end;
     let (mut place, mut seq) = (from, segment.base);
     let mut buffer = Vec::new();
     while place < end {
-        let damaged = LogError::Damaged { segment: name(), offset: place, seq };
+        let damaged = DiskError::Damaged { segment: name(), offset: place, seq };
         let whole = frame::length(&buffer).filter(|whole| *whole <= buffer.len());
         if whole.is_none() {
             let wanted = frame::length(&buffer).unwrap_or(0).max(CHUNK).min((end - place) as usize);
@@ -314,7 +314,7 @@ fn frames(
                 return Err(damaged);
             }
             buffer.resize(wanted, 0);
-            let read = segment.handle.read_at(&mut buffer, place).map_err(|e| LogError::io(&name(), "read", e))?;
+            let read = segment.handle.read_at(&mut buffer, place).map_err(|e| DiskError::io(&name(), "read", e))?;
             buffer.truncate(read);
             if read < wanted {
                 return Err(damaged);
@@ -339,7 +339,7 @@ fn read_segment(
     visible: u64,
     limit: Limit,
     entries: &mut Vec<Entry>,
-) -> Result<bool, LogError> {
+) -> Result<bool, DiskError> {
     let from = segment.contents().index.before(*next);
     let mut builder = MessageBuilder::new();
     let mut bytes: u64 = entries.iter().map(|e| e.message.weight()).sum();
@@ -348,7 +348,7 @@ fn read_segment(
         if header.base + u64::from(header.count) <= *next {
             return Ok(true);
         }
-        let broken = |_| LogError::Damaged { segment: segment::name(segment.base), offset: from, seq: header.base };
+        let broken = |_| DiskError::Damaged { segment: segment::name(segment.base), offset: from, seq: header.base };
         let messages = frame::messages(header, payload, &mut builder).map_err(broken)?;
         let wanted = *next;
         for (seq, message) in (header.base..).zip(messages).skip_while(|(seq, _)| *seq < wanted) {

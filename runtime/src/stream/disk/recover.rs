@@ -2,12 +2,12 @@
 
 use super::files::Files;
 use super::segment::{self, Contents};
-use super::{LogError, Recovery, Segment, writer};
+use super::{DiskError, Recovery, Segment, writer};
 use std::sync::Arc;
 
 /// Brings a directory into a state that can be appended to.
-pub(super) fn recover(files: &dyn Files) -> Result<(Vec<Arc<Segment>>, Recovery), LogError> {
-    let failed = |what| move |e| LogError::io("the log's directory", what, e);
+pub(super) fn recover(files: &dyn Files) -> Result<(Vec<Arc<Segment>>, Recovery), DiskError> {
+    let failed = |what| move |e| DiskError::io("the log's directory", what, e);
     let mut bases: Vec<u64> =
         files.list().map_err(failed("list"))?.iter().filter_map(|n| segment::base_of(n)).collect();
     bases.sort_unstable();
@@ -17,10 +17,10 @@ pub(super) fn recover(files: &dyn Files) -> Result<(Vec<Arc<Segment>>, Recovery)
         let name = segment::name(base);
         let before = segments.last().map(|s| s.contents().next);
         if let Some(from) = before.filter(|next| *next != base) {
-            return Err(LogError::Missing { from, to: base - 1, segment: name });
+            return Err(DiskError::Missing { from, to: base - 1, segment: name });
         }
-        let mut handle = files.open(&name).map_err(|e| LogError::io(&name, "open", e))?;
-        let sealed = segment::read_seal(handle.as_ref()).map_err(|e| LogError::io(&name, "read", e))?;
+        let mut handle = files.open(&name).map_err(|e| DiskError::io(&name, "open", e))?;
+        let sealed = segment::read_seal(handle.as_ref()).map_err(|e| DiskError::io(&name, "read", e))?;
         let contents = match sealed {
             Some(contents) => contents,
             None => {
@@ -29,11 +29,11 @@ pub(super) fn recover(files: &dyn Files) -> Result<(Vec<Arc<Segment>>, Recovery)
                     if i + 1 < bases.len() {
                         // The next segment was begun only after this one was sealed and synced.
                         let (offset, seq) = (scanned.contents.end, scanned.contents.next);
-                        return Err(LogError::Damaged { segment: name, offset, seq });
+                        return Err(DiskError::Damaged { segment: name, offset, seq });
                     }
                     tracing::warn!(segment = name, bytes = scanned.torn, "torn tail cut off");
                     let cut = handle.truncate(scanned.contents.end).and_then(|()| handle.sync());
-                    cut.map_err(|e| LogError::io(&name, "cut the torn tail of", e))?;
+                    cut.map_err(|e| DiskError::io(&name, "cut the torn tail of", e))?;
                     recovery.cut = Some((name.clone(), scanned.torn));
                 }
                 scanned.contents

@@ -1,6 +1,6 @@
 //! One file of the log: its name, its frames, and the seal that a full one ends in.
 
-use super::LogError;
+use super::DiskError;
 use super::files::Handle;
 use super::frame::{self, Read, SEAL};
 use std::io;
@@ -120,8 +120,8 @@ pub(super) struct Scanned {
 }
 
 /// Reads a segment frame by frame. A tail that was never synced is torn; anything else that is no frame is damage.
-pub(super) fn scan(handle: &dyn Handle, base: u64) -> Result<Scanned, LogError> {
-    let failed = |e: io::Error| LogError::io(&name(base), "read", e);
+pub(super) fn scan(handle: &dyn Handle, base: u64) -> Result<Scanned, DiskError> {
+    let failed = |e: io::Error| DiskError::io(&name(base), "read", e);
     let mut bytes = vec![0; handle.length().map_err(failed)? as usize];
     let length = handle.read_at(&mut bytes, 0).map_err(failed)?;
     bytes.truncate(length);
@@ -131,7 +131,7 @@ pub(super) fn scan(handle: &dyn Handle, base: u64) -> Result<Scanned, LogError> 
         return Ok(Scanned { contents: Contents { end: 0, ..Contents::empty(base) }, torn });
     }
     if !bytes.starts_with(MAGIC) {
-        return Err(LogError::Foreign { name: name(base) });
+        return Err(DiskError::Foreign { name: name(base) });
     }
     let mut contents = Contents::empty(base);
     loop {
@@ -147,7 +147,7 @@ pub(super) fn scan(handle: &dyn Handle, base: u64) -> Result<Scanned, LogError> 
                 contents.end += whole as u64;
             }
             _ if was_synced(rest, contents.next) => {
-                return Err(LogError::Damaged { segment: name(base), offset: contents.end, seq: contents.next });
+                return Err(DiskError::Damaged { segment: name(base), offset: contents.end, seq: contents.next });
             }
             _ => return Ok(Scanned { torn: rest.len() as u64, contents }),
         }

@@ -76,7 +76,7 @@ impl Sim {
         self.clone()
     }
 
-    fn open_log(&self) -> Result<(Log, Recovery), LogError> {
+    fn open_log(&self) -> Result<(Log, Recovery), DiskError> {
         Log::open_in(Box::new(self.clone()), LogOptions { segment_bytes: 600, ..LogOptions::default() }, None)
     }
 }
@@ -183,7 +183,7 @@ fn work(sim: &Sim) -> u64 {
                 Ok(seq) => assert_eq!(seq, acknowledged),
                 Err(_) => {
                     let error = log.append(batch(0..1)).await.unwrap_err();
-                    assert!(matches!(error, LogError::Poisoned(_)), "{error}");
+                    assert!(matches!(error, DiskError::Poisoned(_)), "{error}");
                     break;
                 }
             }
@@ -274,7 +274,7 @@ fn damage_below_what_was_synced_stops_the_start_and_above_it_is_cut() {
         std::fs::write(&file, &bad).unwrap();
         let frame = (at - START as usize) / frames;
         match Log::open(directory.path(), LogOptions::default()) {
-            Err(LogError::Damaged { offset, seq, .. }) => {
+            Err(DiskError::Damaged { offset, seq, .. }) => {
                 assert!(frame < 4, "byte {at}");
                 assert_eq!(
                     (offset as usize, seq as usize),
@@ -296,7 +296,7 @@ fn damage_below_what_was_synced_stops_the_start_and_above_it_is_cut() {
 fn a_directory_belongs_to_one() {
     let directory = tempfile::tempdir().unwrap();
     let (log, _) = Log::open(directory.path(), LogOptions::default()).unwrap();
-    assert!(matches!(Log::open(directory.path(), LogOptions::default()), Err(LogError::Locked { .. })));
+    assert!(matches!(Log::open(directory.path(), LogOptions::default()), Err(DiskError::Locked { .. })));
     drop(log);
     Log::open(directory.path(), LogOptions::default()).unwrap();
 }
@@ -307,14 +307,14 @@ fn what_is_no_segment_or_missing_is_named() {
     std::fs::write(directory.path().join(segment::name(1)), "another program's file").unwrap();
     assert_eq!(
         Log::open(directory.path(), LogOptions::default()).err(),
-        Some(LogError::Foreign { name: segment::name(1) })
+        Some(DiskError::Foreign { name: segment::name(1) })
     );
     let sim = Sim::default();
     work(&sim);
     let second = sim.list().unwrap()[1].clone();
     sim.0.lock().unwrap().files.remove(&second);
     let error = sim.open_log().err().unwrap();
-    assert!(matches!(error, LogError::Missing { .. }), "{error}");
+    assert!(matches!(error, DiskError::Missing { .. }), "{error}");
 }
 
 #[test]
@@ -323,7 +323,7 @@ fn reading_out_of_bounds_is_an_error_and_the_next_is_nothing() {
     work(&sim);
     let (log, _) = sim.open_log().unwrap();
     assert_eq!(log.read(31, Limit::messages(1)).unwrap().len(), 0);
-    let out = |seq, first| Some(LogError::OutOfBounds { seq, first, last: 30 });
+    let out = |seq, first| Some(DiskError::OutOfBounds { seq, first, last: 30 });
     assert_eq!(log.read(32, Limit::messages(1)).err(), out(32, 1));
     assert_eq!(log.read(0, Limit::messages(1)).err(), out(0, 1));
     assert!(log.trim(20).unwrap() > 0);

@@ -3,7 +3,7 @@
 use super::files::{Files, Handle};
 use super::frame::{self, Header};
 use super::segment::{self, Contents, START};
-use super::{Durability, LogError, Segment, Shared};
+use super::{Durability, DiskError, Segment, Shared};
 use crate::message::Message;
 use crate::stream::now_ns;
 use std::collections::VecDeque;
@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 /// Messages to append, and whom to tell the first one's sequence.
 pub(super) struct Request {
     pub(super) messages: Vec<Message>,
-    pub(super) done: oneshot::Sender<Result<u64, LogError>>,
+    pub(super) done: oneshot::Sender<Result<u64, DiskError>>,
 }
 
 /// So many bytes at least are gathered into one write, where that many are waiting.
@@ -26,19 +26,19 @@ const GATHER: u64 = 8 << 20;
 const FULL: Duration = Duration::from_millis(100);
 
 /// Makes the segment that begins with `base`, durably.
-pub(super) fn create(files: &dyn Files, base: u64) -> Result<Box<dyn Handle>, LogError> {
+pub(super) fn create(files: &dyn Files, base: u64) -> Result<Box<dyn Handle>, DiskError> {
     let name = segment::name(base);
-    let mut handle = files.create(&name).map_err(|e| LogError::io(&name, "make", e))?;
+    let mut handle = files.create(&name).map_err(|e| DiskError::io(&name, "make", e))?;
     let begun = handle.append(&segment::head(base)).and_then(|()| handle.sync());
-    begun.map_err(|e| LogError::io(&name, "begin", e))?;
-    files.sync_directory().map_err(|e| LogError::io("the log's directory", "sync", e))?;
+    begun.map_err(|e| DiskError::io(&name, "begin", e))?;
+    files.sync_directory().map_err(|e| DiskError::io("the log's directory", "sync", e))?;
     Ok(handle)
 }
 
 /// Starts the thread. It ends when the last sender is gone, after a last sync.
-pub(super) fn start(shared: Arc<Shared>, last: &Arc<Segment>) -> Result<(Sender<Request>, JoinHandle<()>), LogError> {
+pub(super) fn start(shared: Arc<Shared>, last: &Arc<Segment>) -> Result<(Sender<Request>, JoinHandle<()>), DiskError> {
     let name = segment::name(last.base);
-    let failed = |what| move |e| LogError::io(&segment::name(last.base), what, e);
+    let failed = |what| move |e| DiskError::io(&segment::name(last.base), what, e);
     let mut handle = shared.files.open(&name).map_err(failed("open"))?;
     if last.contents().end < START {
         handle.append(&segment::head(last.base)).map_err(failed("begin"))?;
@@ -46,7 +46,7 @@ pub(super) fn start(shared: Arc<Shared>, last: &Arc<Segment>) -> Result<(Sender<
     }
     // What was written before a crash and not synced is read from now on, so it must be as durable as the rest.
     handle.sync().map_err(failed("sync"))?;
-    shared.files.sync_directory().map_err(|e| LogError::io("the log's directory", "sync", e))?;
+    shared.files.sync_directory().map_err(|e| DiskError::io("the log's directory", "sync", e))?;
     let is_sealed = segment::read_seal(handle.as_ref()).map_err(failed("read"))?.is_some();
     let next = last.contents().next;
     let (segment, buffer, waiting) = (last.clone(), Vec::new(), VecDeque::new());
@@ -56,7 +56,7 @@ pub(super) fn start(shared: Arc<Shared>, last: &Arc<Segment>) -> Result<(Sender<
     }
     let (sender, requests) = channel();
     let thread = std::thread::Builder::new().name("pelton-log".into()).spawn(move || writer.run(&requests));
-    let thread = thread.map_err(|e| LogError::io(&name, "start the writer of", e))?;
+    let thread = thread.map_err(|e| DiskError::io(&name, "start the writer of", e))?;
     Ok((sender, thread))
 }
 
@@ -95,7 +95,7 @@ impl Writer {
                 bytes += more.messages.iter().map(Message::weight).sum::<u64>();
                 many.push(more);
             }
-            let poisoned = self.shared.state().poisoned.clone().map(LogError::Poisoned);
+            let poisoned = self.shared.state().poisoned.clone().map(DiskError::Poisoned);
             let committed = poisoned.map_or(Ok(()), Err).and_then(|()| self.commit(&many, requests));
             // Whoever no longer waits for the answer has its messages appended all the same.
             match self.check(committed) {
@@ -119,8 +119,8 @@ impl Writer {
     }
 
     /// A failure poisons the log: what is on disk is not known any more.
-    fn check<T>(&self, result: Result<T, LogError>) -> Result<T, LogError> {
-        if let Err(error @ LogError::Io { .. }) = &result {
+    fn check<T>(&self, result: Result<T, DiskError>) -> Result<T, DiskError> {
+        if let Err(error @ DiskError::Io { .. }) = &result {
             tracing::error!(%error, "log poisoned");
             self.shared.state().poisoned.get_or_insert_with(|| error.to_string());
         }
@@ -128,7 +128,7 @@ impl Writer {
     }
 
     /// Writes one frame a request and makes them as safe as was asked for; the sequences of their first messages.
-    fn commit(&mut self, many: &[Request], requests: &Receiver<Request>) -> Result<Vec<u64>, LogError> {
+    fn commit(&mut self, many: &[Request], requests: &Receiver<Request>) -> Result<Vec<u64>, DiskError> {
         if self.segment.contents().end >= self.shared.options.segment_bytes {
             self.rotate()?;
         }
@@ -163,7 +163,7 @@ impl Writer {
     }
 
     /// Appends the buffer. Where the disk is full, takes back what was written of it and waits for room.
-    fn write(&mut self, start: u64, requests: &Receiver<Request>) -> Result<(), LogError> {
+    fn write(&mut self, start: u64, requests: &Receiver<Request>) -> Result<(), DiskError> {
         let name = segment::name(self.segment.base);
         let mut told = false;
         loop {
@@ -173,38 +173,38 @@ impl Writer {
                     if !std::mem::replace(&mut told, true) {
                         tracing::error!(segment = name, %error, "no room for the log; waiting until there is some");
                     }
-                    self.handle.truncate(start).map_err(|e| LogError::io(&name, "take back a write to", e))?;
+                    self.handle.truncate(start).map_err(|e| DiskError::io(&name, "take back a write to", e))?;
                     std::thread::sleep(FULL);
                     match requests.try_recv() {
                         Ok(request) => self.waiting.push_back(request),
                         Err(TryRecvError::Empty) => {}
-                        Err(TryRecvError::Disconnected) => return Err(LogError::Closed),
+                        Err(TryRecvError::Disconnected) => return Err(DiskError::Closed),
                     }
                 }
-                Err(error) => return Err(LogError::io(&name, "write to", error)),
+                Err(error) => return Err(DiskError::io(&name, "write to", error)),
             }
         }
     }
 
-    fn sync(&mut self) -> Result<(), LogError> {
+    fn sync(&mut self) -> Result<(), DiskError> {
         if self.dirty.take().is_some() {
-            self.handle.sync().map_err(|e| LogError::io(&segment::name(self.segment.base), "sync", e))?;
+            self.handle.sync().map_err(|e| DiskError::io(&segment::name(self.segment.base), "sync", e))?;
             self.synced = self.next;
         }
         Ok(())
     }
 
     /// Seals the segment and begins the next one.
-    fn rotate(&mut self) -> Result<(), LogError> {
+    fn rotate(&mut self) -> Result<(), DiskError> {
         self.sync()?;
         let name = segment::name(self.segment.base);
         let seal = self.segment.contents().seal();
         let sealed = self.handle.append(&seal).and_then(|()| self.handle.sync());
-        sealed.map_err(|e| LogError::io(&name, "seal", e))?;
+        sealed.map_err(|e| DiskError::io(&name, "seal", e))?;
         self.begin_segment()
     }
 
-    fn begin_segment(&mut self) -> Result<(), LogError> {
+    fn begin_segment(&mut self) -> Result<(), DiskError> {
         self.handle = create(self.shared.files.as_ref(), self.next)?;
         self.segment = Segment::open(self.shared.files.as_ref(), self.next, Contents::empty(self.next))?;
         self.shared.state().segments.push(self.segment.clone());
