@@ -4,8 +4,11 @@ use crate::message::{Message, MessageBuilder};
 use crate::stream::Limit;
 use proptest::prelude::*;
 
+mod model;
 mod producers;
+mod repair;
 mod sim;
+mod storage;
 
 use sim::{Fault, Sim};
 

@@ -117,9 +117,9 @@ impl Writer {
             let first = match self.wait(requests) {
                 Ok(first) => first,
                 Err(RecvTimeoutError::Timeout) => {
-                    let synced = self.sync();
+                    let kept = self.sync().and_then(|()| if self.is_old() { self.rotate() } else { Ok(()) });
                     // Poisoned or not, what comes next finds out.
-                    let _ = self.check(synced);
+                    let _ = self.check(kept);
                     continue;
                 }
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -143,10 +143,28 @@ impl Writer {
         if let Some(request) = self.waiting.pop_front() {
             return Ok(request);
         }
-        match (self.shared.options.durability, self.dirty) {
-            (Durability::Interval(every), Some(since)) => requests.recv_timeout(every.saturating_sub(since.elapsed())),
-            _ => requests.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        let sync = match (self.shared.options.durability, self.dirty) {
+            (Durability::Interval(every), Some(since)) => Some(every.saturating_sub(since.elapsed())),
+            _ => None,
+        };
+        match [sync, self.old_in()].into_iter().flatten().min() {
+            Some(timeout) => requests.recv_timeout(timeout),
+            None => requests.recv().map_err(|_| RecvTimeoutError::Disconnected),
         }
+    }
+
+    /// How long until the segment is so old that it is sealed; none where it never is.
+    fn old_in(&self) -> Option<Duration> {
+        let state = self.shared.state();
+        let age = self.shared.options.segment_age.filter(|_| state.poisoned.is_none())?;
+        drop(state);
+        let first = Some(self.segment.contents().first_time).filter(|time| *time != 0)?;
+        let now = u64::try_from(now_ns().saturating_sub(first)).unwrap_or(0);
+        Some(age.saturating_sub(Duration::from_nanos(now)))
+    }
+
+    fn is_old(&self) -> bool {
+        self.old_in() == Some(Duration::ZERO)
     }
 
     /// What goes into one write: this, and what is there behind it.
@@ -177,7 +195,7 @@ impl Writer {
         many: &[Request],
         requests: &Receiver<Request>,
     ) -> Result<Vec<Result<Appended, DiskError>>, DiskError> {
-        if self.segment.contents().end >= self.shared.options.segment_bytes {
+        if self.is_old() || self.segment.contents().end >= self.shared.options.segment_bytes {
             self.rotate()?;
         }
         let time = now_ns();
@@ -232,8 +250,15 @@ impl Writer {
         Ok(appended)
     }
 
-    /// Appends the buffer. Where the disk is full, takes back what was written of it and waits for room.
+    /// Appends the buffer, and waits for room where the disk is full.
     fn write(&mut self, start: u64, requests: &Receiver<Request>) -> Result<(), DiskError> {
+        let written = self.try_write(start, requests);
+        self.shared.full.store(false, Ordering::Relaxed);
+        written
+    }
+
+    /// Appends the buffer. Where the disk is full, takes back what was written of it and waits for room.
+    fn try_write(&mut self, start: u64, requests: &Receiver<Request>) -> Result<(), DiskError> {
         let name = segment::name(self.segment.base);
         let mut told = false;
         loop {
@@ -243,6 +268,7 @@ impl Writer {
                     if !std::mem::replace(&mut told, true) {
                         tracing::error!(segment = name, %error, "no room for the log; waiting until there is some");
                     }
+                    self.shared.full.store(true, Ordering::Relaxed);
                     self.handle.truncate(start).map_err(|e| DiskError::io(&name, "take back a write to", e))?;
                     std::thread::sleep(FULL);
                     match requests.try_recv() {
