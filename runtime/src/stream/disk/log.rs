@@ -113,11 +113,6 @@ impl Shared {
         Ok((state.segments.clone(), state.visible))
     }
 
-    /// Another process, which writes this log, has trimmed up to the segment with this base.
-    fn forget(&self, base: u64) {
-        self.state().segments.retain(|s| s.base > base);
-    }
-
     pub(super) fn closed(&self) -> DiskError {
         let poisoned = self.state().poisoned.clone();
         poisoned.map_or(DiskError::Closed, DiskError::Poisoned)
@@ -263,17 +258,24 @@ impl Log {
             match reading.read(self.0.shared.files.as_ref(), segment) {
                 Ok(true) => {}
                 Ok(false) => break,
-                Err(error @ DiskError::Gone { .. }) => {
-                    if self.0.requests.is_none() {
-                        self.0.shared.forget(segment.base);
-                    }
-                    // Where it was trimmed since, that is what is wrong.
-                    return self.0.shared.within(seq).and(Err(error));
+                Err(error) => {
+                    let trimmed = self.is_trimmed(segment, &error);
+                    return if trimmed { self.0.shared.within(seq).and(Err(error)) } else { Err(error) };
                 }
-                Err(error) => return Err(error),
             }
         }
         Ok(reading.entries)
+    }
+
+    /// Whether reading a segment has failed since it was trimmed meanwhile, here or by the process that writes the log.
+    fn is_trimmed(&self, segment: &Segment, error: &DiskError) -> bool {
+        if !matches!(error, DiskError::Gone { .. }) {
+            return false;
+        }
+        if self.0.requests.is_none() {
+            self.0.shared.state().segments.retain(|s| s.base > segment.base);
+        }
+        self.first() > segment.base
     }
 
     /// Waits until there is a message at `seq` or behind it.
@@ -334,11 +336,16 @@ impl Log {
                 continue;
             }
             let mut found = None;
+            let files = self.0.shared.files.as_ref();
             let from = segment.contents().index.before(0);
-            frames(self.0.shared.files.as_ref(), segment, from, |_, header, _| {
+            let read = frames(files, segment, from, |_, header, _| {
                 found = (header.time >= time).then_some(header.base);
                 Ok(found.is_none())
-            })?;
+            });
+            match read {
+                Err(error) if self.is_trimmed(segment, &error) => continue,
+                read => read?,
+            }
             if let Some(seq) = found {
                 return Ok(seq.min(visible));
             }

@@ -60,7 +60,7 @@ impl Sim {
         let state = self.0.lock().unwrap();
         let mut files = BTreeMap::new();
         // What was not synced of the directory may be there, or not.
-        let directory = if luck % 2 == 0 { &state.durable } else { &state.files };
+        let directory = if luck.is_multiple_of(2) { &state.durable } else { &state.files };
         for (i, (name, file)) in directory.iter().enumerate() {
             let file = file.lock().unwrap();
             let mut data = file.durable.clone();
