@@ -103,14 +103,15 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The segments, and up to where they are visible, where `seq` is within them or next.
+    /// The segments from the one with `seq` on, and up to where they are visible; an error where it is not within them.
     fn within(&self, seq: u64) -> Result<(Vec<Arc<Segment>>, u64), DiskError> {
         let state = self.state();
         let first = state.segments.first().map_or(state.visible, |s| s.base);
         if seq < first || seq > state.visible {
             return Err(DiskError::OutOfBounds { seq, first, last: state.visible - 1 });
         }
-        Ok((state.segments.clone(), state.visible))
+        let at = state.segments.partition_point(|s| s.base <= seq).saturating_sub(1);
+        Ok((state.segments.get(at..).unwrap_or_default().to_vec(), state.visible))
     }
 
     pub(super) fn closed(&self) -> DiskError {
@@ -250,8 +251,7 @@ impl Log {
         let (segments, visible) = self.0.shared.within(seq)?;
         let partition = self.0.shared.options.partition;
         let mut reading = Reading { partition, limit, visible, next: seq, entries: Vec::new(), bytes: 0 };
-        let at = segments.partition_point(|s| s.base <= seq).saturating_sub(1);
-        for segment in segments.get(at..).unwrap_or_default() {
+        for segment in &segments {
             if reading.next >= visible {
                 break;
             }

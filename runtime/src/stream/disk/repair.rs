@@ -184,10 +184,10 @@ impl Piece {
     }
 }
 
-/// Gives up all from a place in a piece on. What is behind it goes first, and from the end: whenever that is interrupted,
-/// the first damage is still where it was.
+/// Gives up all from a place in a piece on. What is behind it goes first: whenever that is interrupted, the first damage
+/// is still where it was.
 fn cut(files: &dyn Files, piece: &Piece, offset: u64) -> Result<(), DiskError> {
-    let behind = recover::list(files)?.bases.into_iter().rev().take_while(|base| *base > piece.base);
+    let behind = recover::list(files)?.bases.into_iter().filter(|base| *base > piece.base);
     for name in behind.map(segment::name) {
         files.remove(&name).map_err(|e| DiskError::io(&name, "remove", e))?;
     }
