@@ -63,6 +63,7 @@ pub(super) struct Shared {
     pub(super) full: AtomicBool,
     /// Told when that falls below the budget.
     room: Notify,
+    pub(super) syncs: AtomicU64,
     /// Goes with the log.
     _lock: Option<File>,
 }
@@ -95,6 +96,7 @@ impl Shared {
             queued: AtomicU64::new(0),
             full: AtomicBool::new(false),
             room: Notify::new(),
+            syncs: AtomicU64::new(0),
             _lock: lock,
         })
     }
@@ -351,6 +353,11 @@ impl Log {
             }
         }
         Ok(visible)
+    }
+
+    /// How often messages were synced since the log was opened.
+    pub fn syncs(&self) -> u64 {
+        self.0.shared.syncs.load(Ordering::Relaxed)
     }
 
     /// Gives up whole segments all of whose sequences are below `seq`, and returns how many bytes that freed.

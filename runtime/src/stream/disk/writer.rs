@@ -283,6 +283,7 @@ impl Writer {
     fn sync(&mut self) -> Result<(), DiskError> {
         if self.dirty.take().is_some() {
             self.handle.sync().map_err(|e| DiskError::io(&segment::name(self.segment.base), "sync", e))?;
+            self.shared.syncs.fetch_add(1, Ordering::Relaxed);
             self.synced = self.next;
         }
         Ok(())
