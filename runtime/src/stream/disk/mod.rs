@@ -49,8 +49,10 @@ mod producers;
 mod read;
 mod recover;
 mod repair;
+mod request;
 mod scan;
 mod segment;
+mod shared;
 mod writer;
 
 pub use error::DiskError;
