@@ -77,7 +77,7 @@ pub enum Durability {
 pub struct LogOptions {
     /// When an append is acknowledged.
     pub durability: Durability,
-    /// A segment that has so many bytes is sealed, and the next one begun.
+    /// A segment that has so many bytes of frames is sealed, and the next one begun.
     pub segment_bytes: u64,
     /// So is one whose first batch is so old.
     pub segment_age: Option<Duration>,

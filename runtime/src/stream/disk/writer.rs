@@ -153,7 +153,9 @@ impl Writer {
         many: &[Request],
         requests: &Receiver<Request>,
     ) -> Result<Vec<Result<Appended, DiskError>>, DiskError> {
-        if self.is_old() || self.segment.contents().end >= self.shared.options.segment_bytes {
+        // Only one that holds something is sealed: the next one must have another base.
+        let frames = self.segment.contents().frames();
+        if frames > 0 && (frames >= self.shared.options.segment_bytes || self.is_old()) {
             self.rotate(requests)?;
         }
         let time = now_ns();
