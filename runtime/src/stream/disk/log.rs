@@ -1,21 +1,20 @@
-//! The log itself: what is shared between its writer and its readers.
+//! The log as its users see it.
 
 use super::files::{Directory, Files, lock};
 use super::read::{Reading, frames};
 use super::recover::{self, Access};
-use super::segment::{self, Contents};
+use super::request::{Done, Request};
+use super::segment;
+use super::shared::{BUDGET, Segment, Shared};
 use super::{Appended, DiskError, LogOptions, ProducerBatch, Recovery, SegmentInfo, writer};
 use crate::message::{Entry, Message};
 use crate::stream::Limit;
 use std::fs::File;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
-use tokio::sync::{Notify, oneshot};
-
-/// So much weight may be queued for the writer.
-const BUDGET: u64 = 64 << 20;
+use tokio::sync::oneshot;
 
 /// A log on disk. Cloning it shares it; it closes when the last one is dropped.
 ///
@@ -35,7 +34,7 @@ pub struct Log(Arc<Handles>);
 struct Handles {
     shared: Arc<Shared>,
     /// None where it is opened to be read.
-    requests: Option<mpsc::Sender<writer::Request>>,
+    requests: Option<mpsc::Sender<Request>>,
     writer: Option<JoinHandle<()>>,
 }
 
@@ -47,96 +46,6 @@ impl Drop for Handles {
         let writer = self.writer.take().filter(|w| w.thread().id() != std::thread::current().id());
         // The thread does not panic; where it did, there is nothing left to close.
         let _ = writer.map(JoinHandle::join);
-    }
-}
-
-/// What the writer and the readers share.
-pub(super) struct Shared {
-    pub(super) files: Box<dyn Files>,
-    pub(super) options: LogOptions,
-    state: Mutex<State>,
-    /// Told whenever there is more to read.
-    pub(super) grown: Notify,
-    /// The weight of what the writer has not answered yet.
-    pub(super) queued: AtomicU64,
-    /// Whether the writer waits for room on the disk.
-    pub(super) full: AtomicBool,
-    /// Told when that falls below the budget.
-    room: Notify,
-    pub(super) syncs: AtomicU64,
-    /// Goes with the log.
-    _lock: Option<File>,
-}
-
-pub(super) struct State {
-    /// By their bases, rising; the last one is being written.
-    pub(super) segments: Vec<Arc<Segment>>,
-    /// Readers see what is below.
-    pub(super) visible: u64,
-    /// The sequence after the last message: below `visible` where a gap follows it.
-    pub(super) held: u64,
-    pub(super) poisoned: Option<String>,
-}
-
-/// A segment as readers see it.
-pub(super) struct Segment {
-    pub(super) base: u64,
-    contents: Mutex<Contents>,
-}
-
-impl Shared {
-    fn new(files: Box<dyn Files>, options: LogOptions, segments: Vec<Arc<Segment>>, lock: Option<File>) -> Arc<Shared> {
-        let visible = segments.last().map_or(1, |s| s.contents().next);
-        let held = segments.iter().map(|s| s.contents().held).max().unwrap_or(0);
-        Arc::new(Shared {
-            files,
-            options,
-            state: Mutex::new(State { segments, visible, held, poisoned: None }),
-            grown: Notify::new(),
-            queued: AtomicU64::new(0),
-            full: AtomicBool::new(false),
-            room: Notify::new(),
-            syncs: AtomicU64::new(0),
-            _lock: lock,
-        })
-    }
-
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The segments from the one with `seq` on, and up to where they are visible; an error where it is not within them.
-    fn within(&self, seq: u64) -> Result<(Vec<Arc<Segment>>, u64), DiskError> {
-        let state = self.state();
-        let first = state.segments.first().map_or(state.visible, |s| s.base);
-        if seq < first || seq > state.visible {
-            return Err(DiskError::OutOfBounds { seq, first, last: state.visible - 1 });
-        }
-        let at = state.segments.partition_point(|s| s.base <= seq).saturating_sub(1);
-        Ok((state.segments.get(at..).unwrap_or_default().to_vec(), state.visible))
-    }
-
-    pub(super) fn closed(&self) -> DiskError {
-        let poisoned = self.state().poisoned.clone();
-        poisoned.map_or(DiskError::Closed, DiskError::Poisoned)
-    }
-
-    /// So much of what was queued is answered.
-    pub(super) fn give_back(&self, weight: u64) {
-        let before = self.queued.fetch_sub(weight, Ordering::AcqRel);
-        if before >= BUDGET && before.saturating_sub(weight) < BUDGET {
-            self.room.notify_waiters();
-        }
-    }
-}
-
-impl Segment {
-    pub(super) fn new(base: u64, contents: Contents) -> Arc<Segment> {
-        Arc::new(Segment { base, contents: Mutex::new(contents) })
-    }
-
-    pub(super) fn contents(&self) -> MutexGuard<'_, Contents> {
-        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -225,9 +134,9 @@ impl Log {
             return done(Err(DiskError::ReadOnly));
         };
         let weight = messages.iter().map(Message::weight).sum();
-        let done = writer::Done::new(self.0.shared.clone(), weight, Box::new(done));
+        let done = Done::new(self.0.shared.clone(), weight, Box::new(done));
         // Where the writer is gone, the request is dropped with the error, and tells so.
-        drop(requests.send(writer::Request { messages, producer, done }));
+        drop(requests.send(Request { messages, producer, done }));
     }
 
     /// Waits until less than the writer's budget, 64 MiB of messages, is queued. Cancelling it loses nothing.

@@ -50,8 +50,10 @@ mod producers;
 mod read;
 mod recover;
 mod repair;
+mod request;
 mod scan;
 mod segment;
+mod shared;
 mod writer;
 
 pub use crate::config::Durability;
@@ -69,7 +71,7 @@ use std::time::Duration;
 pub struct LogOptions {
     /// When an append is acknowledged.
     pub durability: Durability,
-    /// A segment that has so many bytes is sealed, and the next one begun.
+    /// A segment that has so many bytes of frames is sealed, and the next one begun.
     pub segment_bytes: u64,
     /// So is one whose first batch is so old.
     pub segment_age: Option<Duration>,

@@ -107,6 +107,11 @@ impl Contents {
         Contents { next: base, end: head, length: head, ..Contents::default() }
     }
 
+    /// Bytes of its frames alone.
+    pub(super) fn frames(&self) -> u64 {
+        self.end.saturating_sub(self.index.before(0))
+    }
+
     /// One more frame, of so many bytes.
     pub(super) fn add(&mut self, header: &Header, whole: u64) {
         self.index.add(self.next, self.end);

@@ -2,12 +2,13 @@
 
 use super::files::Handle;
 use super::frame::{self, Header};
-use super::log::{Segment, Shared};
+
 use super::producers::{Known, Producers};
 use super::recover::Recovered;
+use super::request::Request;
 use super::segment::{self, Contents};
-use super::{Appended, DiskError, Durability, ProducerBatch};
-use crate::message::Message;
+use super::shared::{Segment, Shared};
+use super::{Appended, DiskError, Durability};
 use crate::stream::now_ns;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,48 +16,6 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-
-/// Messages to append, and whom to tell what became of them.
-pub(super) struct Request {
-    pub(super) messages: Vec<Message>,
-    pub(super) producer: Option<ProducerBatch>,
-    pub(super) done: Done,
-}
-
-type Tell = Box<dyn FnOnce(Result<Appended, DiskError>) + Send>;
-
-/// Whom to tell, once; where it is dropped, it tells that the log is closed.
-pub(super) struct Done {
-    shared: Arc<Shared>,
-    /// What is queued until then.
-    weight: u64,
-    tell: Option<Tell>,
-}
-
-impl Done {
-    /// Counts the weight as queued.
-    pub(super) fn new(shared: Arc<Shared>, weight: u64, tell: Tell) -> Done {
-        shared.queued.fetch_add(weight, Ordering::Relaxed);
-        Done { shared, weight, tell: Some(tell) }
-    }
-
-    fn tell(mut self, result: Result<Appended, DiskError>) {
-        self.finish(result);
-    }
-
-    fn finish(&mut self, result: Result<Appended, DiskError>) {
-        if let Some(tell) = self.tell.take() {
-            self.shared.give_back(self.weight);
-            tell(result);
-        }
-    }
-}
-
-impl Drop for Done {
-    fn drop(&mut self) {
-        self.finish(Err(self.shared.closed()));
-    }
-}
 
 /// So many bytes at least are gathered into one write, where that many are waiting.
 const GATHER: u64 = 8 << 20;
@@ -194,7 +153,9 @@ impl Writer {
         many: &[Request],
         requests: &Receiver<Request>,
     ) -> Result<Vec<Result<Appended, DiskError>>, DiskError> {
-        if self.is_old() || self.segment.contents().end >= self.shared.options.segment_bytes {
+        // Only one that holds something is sealed: the next one must have another base.
+        let frames = self.segment.contents().frames();
+        if frames > 0 && (frames >= self.shared.options.segment_bytes || self.is_old()) {
             self.rotate(requests)?;
         }
         let time = now_ns();

@@ -66,6 +66,27 @@ fn segments_tell_what_their_files_take() {
     assert_true(&Log::open(directory.path(), LogOptions::default()).unwrap().0);
 }
 
+/// However many producers its head tells of.
+#[test]
+fn a_segment_is_sealed_for_its_frames_alone() {
+    for (segment_bytes, expected) in [(0, 60), (600, 12)] {
+        let sim = Sim::default();
+        let options = LogOptions { segment_bytes, ..LogOptions::default() };
+        let (log, _) = Log::open_in(Box::new(sim.clone()), options, None).unwrap();
+        let (sender, answer) = mpsc::channel();
+        for producer in 1..61 {
+            let (sender, batch_of) = (sender.clone(), Some(ProducerBatch { producer, sequence: 1 }));
+            log.submit(batch(producer..producer + 1), batch_of, move |appended| sender.send(appended).unwrap());
+            answer.recv().unwrap().unwrap();
+        }
+        let bases: Vec<_> = log.segments().iter().map(|s| s.base).collect();
+        assert!(bases.is_sorted_by(|a, b| a < b), "{bases:?}");
+        assert_eq!(bases.len(), expected);
+        drop(log);
+        assert_holds(&sim.open_log().unwrap().0, 61, &segment_bytes);
+    }
+}
+
 #[test]
 fn a_full_disk_is_told_of_until_there_is_room() {
     let sim = Sim::default();
