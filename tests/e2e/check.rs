@@ -20,12 +20,12 @@ fn each_bad_configuration_gives_the_errors_beside_it() {
         }
         checked += 1;
     }
-    assert!(checked >= 18, "only {checked} configurations were found");
+    assert!(checked >= 25, "only {checked} configurations were found");
 }
 
 #[test]
 fn the_configurations_of_the_project_are_good() {
-    for file in ["config/quakes.yaml", "config/quakes-watch.yaml"] {
+    for file in ["config/quakes.yaml", "config/quakes-watch.yaml", "config/quakes-disk.yaml"] {
         let ended = pelton(["check", file]).run().expect(0);
         assert!(ended.stderr.is_empty(), "{}", ended.stderr);
         assert_eq!(ended.lines().last(), Some(&format!("{file}: ok, 3 streams, 1 handlers").as_str()));

@@ -76,7 +76,8 @@ pub(super) fn show_duration(duration: Duration) -> String {
 }
 
 fn show(amount: u128, units: &[(&str, u128)]) -> String {
-    let unit = units.iter().filter(|(_, unit)| amount > 0 && amount % unit == 0).max_by_key(|(_, unit)| *unit);
+    let unit =
+        units.iter().filter(|(_, unit)| amount > 0 && amount.is_multiple_of(*unit)).max_by_key(|(_, unit)| *unit);
     match unit {
         Some((name, unit)) => format!("{}{name}", amount / unit),
         None => amount.to_string(),

@@ -4,7 +4,7 @@ use std::net::Ipv6Addr;
 
 use super::files::Files;
 use super::secure::{client_tls, secret};
-use super::{is_name, start};
+use super::{A_NAME, is_name};
 use crate::config::defaults;
 use crate::config::error::Problem;
 use crate::config::model::{PeltonBroker, PeltonSink, PeltonSource, Start};
@@ -60,18 +60,18 @@ pub(super) fn source(value: &Value<'_>, name: &str, broker: &PeltonBroker) -> Op
     const A_START: &str = "'earliest', 'latest' or a sequence number";
     let fields = value.fields(&["broker", "stream", "group", "start"])?;
     let stream = fields.required("stream", "the name of a stream of that broker");
-    Some(PeltonSource {
-        broker: broker.clone(),
-        stream: remote_name(&stream?, "a stream")?,
-        group: fields.or("group", name.to_owned(), |group| remote_name(group, "a group")),
-        start: fields.or("start", defaults::START, |value| match start(value)? {
-            Start::Time(_) => {
-                value.wrong(Problem::new("a group cannot begin at a time").expected(A_START));
-                None
+    let stream = stream.and_then(|stream| remote_name(&stream, "a stream"));
+    let group = fields.or("group", name.to_owned(), |group| remote_name(group, "a group"));
+    // The protocol knows no times.
+    let start = fields.or("start", defaults::START, |value| {
+        value.parsed(A_START, |text| match text.parse() {
+            Ok(start @ (Start::Earliest | Start::Latest | Start::Sequence(_))) => Ok(start),
+            Ok(Start::Time(_)) | Err(_) => {
+                Err(Problem::new(format!("'{text}' is no place for a group to begin")).expected(A_START))
             }
-            start => Some(start),
-        }),
-    })
+        })
+    });
+    Some(PeltonSource { broker: broker.clone(), stream: stream?, group, start })
 }
 
 pub(super) fn sink(value: &Value<'_>, broker: &PeltonBroker) -> Option<PeltonSink> {
@@ -82,7 +82,7 @@ pub(super) fn sink(value: &Value<'_>, broker: &PeltonBroker) -> Option<PeltonSin
 /// The other side has the same rule for names.
 fn remote_name(value: &Value<'_>, of: &str) -> Option<String> {
     value.parsed(&format!("the name of {of}"), |text| {
-        let wrong = || Problem::new(format!("'{text}' cannot be the name of {of}")).expected(super::A_NAME);
+        let wrong = || Problem::new(format!("'{text}' cannot be the name of {of}")).expected(A_NAME);
         is_name(text).then(|| text.to_owned()).ok_or_else(wrong)
     })
 }

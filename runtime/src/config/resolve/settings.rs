@@ -35,12 +35,15 @@ pub(super) fn workers(value: &Value<'_>) -> Option<Workers> {
 
 /// `deliver` and `group`. A group is whole in itself, so the only order is that of groups as they are complete.
 pub(super) fn deliver(fields: &Fields<'_>, ordering: Ordering) -> Deliver {
-    let groups = fields.or("deliver", false, |value| value.choice(&[("messages", false), ("groups", true)]));
+    let deliver = fields.optional("deliver");
+    let groups = deliver.as_ref().and_then(|value| value.choice(&[("messages", false), ("groups", true)]));
     let given = fields.optional("group");
     let default = (defaults::GROUP_TIMEOUT, defaults::GROUP_MESSAGES);
     let (timeout, most) = given.as_ref().and_then(group).unwrap_or(default);
-    if !groups {
-        if let Some(given) = given {
+    if groups != Some(true) {
+        // Where 'deliver' is wrong, that is the mistake to report.
+        let plain = groups.is_some() || deliver.is_none();
+        if let (true, Some(given)) = (plain, given) {
             let problem = Problem::new("only a handler that gets groups has this");
             given.wrong_key(problem.expected("'deliver: groups' beside it, or no 'group'"));
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::files::Files;
 use super::typed;
 use crate::config::defaults;
-use crate::config::error::Problem;
+use crate::config::error::{Problem, nearest};
 use crate::config::fields::Fields;
 use crate::config::model::{AckWhen, DiskConfig, Durability, Keep, Retention, StalePolicy, StorageConfig, StorageKind};
 use crate::config::read::Value;
@@ -67,8 +67,16 @@ fn disk(fields: &Fields<'_>, files: &Files<'_>) -> Option<DiskConfig> {
 
 /// `every_batch`, `os` or `{ interval: 10ms }`.
 fn durability(value: &Value<'_>) -> Option<Durability> {
+    const A_DURABILITY: &str = "'every_batch', 'os' or { interval: 10ms }";
     if value.is_scalar() {
-        return value.choice(&[("every_batch", Durability::EveryBatch), ("os", Durability::Os)]);
+        return value.parsed(A_DURABILITY, |text| match text {
+            "every_batch" => Ok(Durability::EveryBatch),
+            "os" => Ok(Durability::Os),
+            _ => {
+                let near = nearest(text, ["every_batch", "os"]);
+                Err(Problem::new(format!("'{text}' is not known here")).expected(A_DURABILITY).suggest(near))
+            }
+        });
     }
     let interval = value.fields(&["interval"])?.required("interval", "a duration, the longest between syncs")?;
     interval.duration_within(LEAST_INTERVAL..=MOST_INTERVAL).map(Durability::Interval)

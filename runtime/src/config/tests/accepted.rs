@@ -12,7 +12,7 @@ fn strings(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 }
 
 /// A directory in which the files exist that `config/quakes.yaml` names.
-fn demo_directory() -> tempfile::TempDir {
+pub(super) fn demo_directory() -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     for (folder, file) in [("config/demo", "quakes.ndjson"), ("target/guests", "quake-alert.wasm")] {
         fs::create_dir_all(directory.path().join(folder)).unwrap();
@@ -21,7 +21,7 @@ fn demo_directory() -> tempfile::TempDir {
     directory
 }
 
-fn default_buffer() -> BufferConfig {
+pub(super) fn default_buffer() -> BufferConfig {
     BufferConfig { messages: 10_000, bytes: 64 << 20, when_full: WhenFull::Block }
 }
 
@@ -34,8 +34,16 @@ fn quakes(directory: &Path, repeat: bool, rate: Option<f64>) -> Config {
         max_message: 16 << 20,
     };
     let dead = FileSink { path: directory.join("target/dead-letters.ndjson"), format: Format::Json, append: true };
-    let stream = |name: &str, from, to| StreamConfig { name: name.to_owned(), from, to, buffer: default_buffer() };
+    let stream = |name: &str, from, to| StreamConfig {
+        name: name.to_owned(),
+        from,
+        to,
+        buffer: default_buffer(),
+        storage: None,
+    };
     Config {
+        brokers: Vec::new(),
+        serve: None,
         streams: vec![
             stream("quakes", Some(SourceConfig::File(source)), None),
             stream("alerts", None, Some(SinkConfig::Stdout(StdoutSink { format: Format::Lines }))),
@@ -50,6 +58,8 @@ fn quakes(directory: &Path, repeat: bool, rate: Option<f64>) -> Config {
             dead_letter: Some("dead".into()),
             workers: Workers { min: 1, max: 1 },
             batch: BatchConfig { max: 256, wait: Duration::ZERO },
+            deliver: Deliver::Messages,
+            start: Start::Earliest,
             ordering: Ordering::None,
             instance: InstancePolicy::UntilTrap,
             retry: RetryConfig {
@@ -165,6 +175,8 @@ fn every_key() {
         dead_letter: Some("tail".into()),
         workers: Workers { min: 2, max: 8 },
         batch: BatchConfig { max: 16, wait: Duration::from_millis(5) },
+        deliver: Deliver::Messages,
+        start: Start::Earliest,
         ordering: Ordering::Key,
         instance: InstancePolicy::PerMessage,
         retry: RetryConfig {

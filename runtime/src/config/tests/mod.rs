@@ -6,6 +6,7 @@ mod accepted;
 mod damaged;
 mod environment;
 mod refused;
+mod stored;
 
 use std::path::{Path, PathBuf};
 

@@ -21,7 +21,7 @@ fn each_bad_configuration_gives_the_errors_beside_it() {
         assert_eq!(errors.to_string(), expected.trim_end(), "{file}");
         checked += 1;
     }
-    assert!(checked >= 18, "only {checked} configurations were found");
+    assert!(checked >= 25, "only {checked} configurations were found");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 /// What is wrong with a log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LogError {
+pub enum DiskError {
     /// Another process has the directory.
     #[error("{}: another process has this log open; end it, or use another directory", directory.display())]
     Locked {
@@ -22,14 +22,22 @@ pub enum LogError {
         /// What the system said.
         reason: String,
     },
-    /// Something stands where a segment should.
-    #[error("{name} is no segment of this version; move it out of the log's directory")]
+    /// A file is not there any more.
+    #[error("{name} is gone; restore it, or repair the log")]
+    Gone {
+        /// The file.
+        name: String,
+    },
+    /// Something is in the directory, or stands where a segment should, that is not of a log of this version.
+    #[error(
+        "{name} is not of this log, or of another version of it; move it out of the log's directory, or use another"
+    )]
     Foreign {
         /// The file.
         name: String,
     },
     /// What had been synced can't be read.
-    #[error("{segment} is damaged at byte {offset}, from sequence {seq} on; restore it from a copy")]
+    #[error("{segment} is damaged at byte {offset}, from sequence {seq} on; restore it from a copy, or repair the log")]
     Damaged {
         /// The file.
         segment: String,
@@ -39,7 +47,7 @@ pub enum LogError {
         seq: u64,
     },
     /// A segment is gone.
-    #[error("sequences {from} to {to} are missing before {segment}; restore the segments between")]
+    #[error("sequences {from} to {to} are missing before {segment}; restore the segments between, or repair the log")]
     Missing {
         /// The first one.
         from: u64,
@@ -51,6 +59,22 @@ pub enum LogError {
     /// An earlier write or sync has failed.
     #[error("the log takes nothing more since {0}; open it anew once that is mended")]
     Poisoned(String),
+    /// A producer's batch does not follow its last one; nothing was appended.
+    #[error("producer {producer} sent sequence {got} where {expected} comes next; send again from there")]
+    OutOfOrder {
+        /// Who sent it.
+        producer: u64,
+        /// What follows its last batch.
+        expected: u64,
+        /// What came.
+        got: u64,
+    },
+    /// The messages of one append are more than a frame holds; nothing was appended.
+    #[error("a batch of {bytes} bytes is more than a frame of the log holds; append it in parts")]
+    TooLarge {
+        /// What it takes on disk.
+        bytes: u64,
+    },
     /// The sequence is not, or no longer, in the log.
     #[error("sequence {seq} is out of bounds; the log holds {first} to {last}")]
     OutOfBounds {
@@ -61,13 +85,23 @@ pub enum LogError {
         /// The last that is held.
         last: u64,
     },
+    /// The log was opened to be read.
+    #[error("the log was opened to be read only; open it to write to change it")]
+    ReadOnly,
     /// The log is being closed.
     #[error("the log is closed")]
     Closed,
 }
 
-impl LogError {
-    pub(super) fn io(name: &str, what: &'static str, error: io::Error) -> LogError {
-        LogError::Io { name: name.to_owned(), what, reason: error.to_string() }
+impl DiskError {
+    pub(super) fn io(name: &str, what: &'static str, error: io::Error) -> DiskError {
+        match error.kind() {
+            io::ErrorKind::NotFound => DiskError::Gone { name: name.to_owned() },
+            _ => DiskError::Io { name: name.to_owned(), what, reason: error.to_string() },
+        }
+    }
+
+    pub(super) fn directory(what: &'static str) -> impl Fn(io::Error) -> DiskError {
+        move |e| DiskError::io("the log's directory", what, e)
     }
 }

@@ -11,10 +11,14 @@ pub(super) trait Files: Send + Sync {
     fn list(&self) -> io::Result<Vec<String>>;
     /// Makes an empty file, which must not be there; its name is durable only after `sync_directory`.
     fn create(&self, name: &str) -> io::Result<Box<dyn Handle>>;
+    /// Opens a file to read.
+    fn read(&self, name: &str) -> io::Result<Box<dyn Handle>>;
     /// Opens a file to read, and to append to.
     fn open(&self, name: &str) -> io::Result<Box<dyn Handle>>;
     fn remove(&self, name: &str) -> io::Result<()>;
-    /// Makes what was created and removed durable.
+    /// Gives a file another name; one that had that name is replaced. It is durable only after `sync_directory`.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+    /// Makes what was created, renamed and removed durable.
     fn sync_directory(&self) -> io::Result<()>;
 }
 
@@ -50,12 +54,20 @@ impl Files for Directory {
         Ok(Box::new(file))
     }
 
+    fn read(&self, name: &str) -> io::Result<Box<dyn Handle>> {
+        Ok(Box::new(File::open(self.path(name))?))
+    }
+
     fn open(&self, name: &str) -> io::Result<Box<dyn Handle>> {
         Ok(Box::new(OpenOptions::new().read(true).append(true).open(self.path(name))?))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
         fs::remove_file(self.path(name))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.path(from), self.path(to))
     }
 
     fn sync_directory(&self) -> io::Result<()> {

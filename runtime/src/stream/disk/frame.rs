@@ -7,18 +7,35 @@ use crate::message::{Kind, Message, MessageBuilder};
 pub(super) struct Header {
     /// The sequence of the first.
     pub(super) base: u64,
-    /// How many; they have the sequences from `base` on.
+    /// How many; they have the sequences from `base` on. 0 in a gap: then everything between the frame before and `base`
+    /// is lost.
     pub(super) count: u32,
     /// When they were appended, ns since 1970.
     pub(super) time: i64,
     /// Everything below had been synced when this was written.
     pub(super) synced: u64,
+    /// Who made the batch; 0 where nobody said.
+    pub(super) producer: u64,
+    /// The producer's own number of the first message; 0 where nobody said.
+    pub(super) sequence: u64,
+}
+
+impl Header {
+    /// The sequence after the last.
+    pub(super) fn next(&self) -> u64 {
+        self.base.saturating_add(u64::from(self.count))
+    }
+
+    /// Whether a frame with this header may stand where `next` comes next.
+    pub(super) fn follows(&self, next: u64) -> bool {
+        self.base == next || (self.count == 0 && self.base > next)
+    }
 }
 
 /// Length and checksum.
 const PREFIX: usize = 8;
 /// The header's fields behind them.
-const FIELDS: usize = 28;
+const FIELDS: usize = 44;
 /// What begins instead of a frame where a segment is sealed.
 pub(super) const SEAL: u32 = u32::MAX;
 /// A frame holds no more than this, so that a damaged length is known for what it is.
@@ -40,7 +57,9 @@ pub(super) fn encode(out: &mut Vec<u8>, header: Header, messages: &[Message]) {
     out.extend_from_slice(&header.base.to_le_bytes());
     out.extend_from_slice(&header.count.to_le_bytes());
     out.extend_from_slice(&header.time.to_le_bytes());
-    out.extend_from_slice(&header.synced.to_le_bytes());
+    for number in [header.synced, header.producer, header.sequence] {
+        out.extend_from_slice(&number.to_le_bytes());
+    }
     for message in messages {
         put_message(out, message);
     }
@@ -96,10 +115,14 @@ pub(super) fn decode(bytes: &[u8]) -> Result<(Header, &[u8], usize), Broken> {
     if crc32c::crc32c(read.0) != sum {
         return Err(Broken::Damaged);
     }
-    let header =
-        (|| Some(Header { base: read.u64()?, count: read.u32()?, time: read.u64()? as i64, synced: read.u64()? }))();
-    let header = header.ok_or(Broken::Damaged)?;
+    let header = get_header(&mut read).ok_or(Broken::Damaged)?;
     Ok((header, read.0, whole))
+}
+
+fn get_header(read: &mut Read<'_>) -> Option<Header> {
+    let (base, count, time) = (read.u64()?, read.u32()?, read.u64()? as i64);
+    let (synced, producer, sequence) = (read.u64()?, read.u64()?, read.u64()?);
+    Some(Header { base, count, time, synced, producer, sequence })
 }
 
 /// The messages of a frame whose checksum was right.

@@ -1,14 +1,13 @@
-//! One file of the log: its name, its frames, and the seal that a full one ends in.
+//! One file of the log: its name, its head, what is known of its frames, and the seal that a full one ends in.
 
-use super::LogError;
-use super::files::Handle;
-use super::frame::{self, Read, SEAL};
+use super::DiskError;
+use super::files::{Files, Handle};
+use super::frame::{Header, Read, SEAL};
+use super::producers::Producers;
 use std::io;
 
 /// What a segment begins with, and the version of its format.
-const MAGIC: &[u8; 8] = b"PELTLOG\x01";
-/// The magic, and the base.
-pub(super) const START: u64 = 16;
+pub(super) const MAGIC: &[u8; 8] = b"PELTLOG\x01";
 /// What a sealed segment ends in, after the seal's length.
 const SEALED: &[u8; 8] = b"PELTSEAL";
 /// One entry of the index for so many bytes.
@@ -22,11 +21,39 @@ pub(super) fn name(base: u64) -> String {
 /// The base in a segment's name; none where it is another file.
 pub(super) fn base_of(name: &str) -> Option<u64> {
     let digits = name.strip_suffix(".seg")?;
-    if digits.len() == 20 { digits.parse().ok() } else { None }
+    let is_number = digits.len() == 20 && digits.bytes().all(|b| b.is_ascii_digit());
+    if is_number { digits.parse().ok() } else { None }
 }
 
-pub(super) fn head(base: u64) -> Vec<u8> {
-    [MAGIC.as_slice(), &base.to_le_bytes()].concat()
+/// Makes a segment of these bytes, durably, in place of one of the same base: after a crash it is whole, or not there.
+pub(super) fn create(files: &dyn Files, base: u64, bytes: &[u8]) -> Result<(), DiskError> {
+    let name = name(base);
+    let temporary = format!("{name}.tmp");
+    let mut handle = files.create(&temporary).map_err(|e| DiskError::io(&temporary, "make", e))?;
+    let written = handle.append(bytes).and_then(|()| handle.sync());
+    written.map_err(|e| DiskError::io(&temporary, "write", e))?;
+    files.rename(&temporary, &name).map_err(|e| DiskError::io(&temporary, "rename", e))?;
+    files.sync_directory().map_err(DiskError::directory("sync"))
+}
+
+/// What stands before the frames: the base, and the producers of all that was appended before.
+pub(super) fn head(base: u64, producers: &Producers) -> Vec<u8> {
+    let mut out = [MAGIC.as_slice(), &base.to_le_bytes()].concat();
+    producers.encode(&mut out);
+    out.extend_from_slice(&crc32c::crc32c(&out).to_le_bytes());
+    out
+}
+
+/// The head of the segment with this base, and how long it is.
+pub(super) fn read_head(bytes: &[u8], base: u64) -> Option<(Producers, u64)> {
+    let mut read = Read(bytes.strip_prefix(MAGIC)?);
+    if read.u64()? != base {
+        return None;
+    }
+    let producers = Producers::decode(&mut read)?;
+    let head = bytes.get(..bytes.len() - read.0.len())?;
+    let is_whole = crc32c::crc32c(head) == read.u32()?;
+    is_whole.then_some((producers, head.len() as u64 + 4))
 }
 
 /// Where frames begin, sparsely: pairs of a sequence and a place in the file.
@@ -34,16 +61,16 @@ pub(super) fn head(base: u64) -> Vec<u8> {
 pub(super) struct Index(Vec<(u64, u64)>);
 
 impl Index {
-    pub(super) fn add(&mut self, seq: u64, place: u64) {
+    fn add(&mut self, seq: u64, place: u64) {
         if self.0.last().is_none_or(|(_, last)| place >= last + SPARSE) {
             self.0.push((seq, place));
         }
     }
 
-    /// A place from which on `seq` is found.
+    /// A place from which on `seq` is found; beyond all places where there are no frames.
     pub(super) fn before(&self, seq: u64) -> u64 {
         let after = self.0.partition_point(|(s, _)| *s <= seq);
-        after.checked_sub(1).and_then(|i| self.0.get(i)).map_or(START, |(_, place)| *place)
+        self.0.get(after.saturating_sub(1)).map_or(u64::MAX, |(_, place)| *place)
     }
 }
 
@@ -53,15 +80,37 @@ pub(super) struct Contents {
     pub(super) index: Index,
     /// The sequence after the last.
     pub(super) next: u64,
+    /// The sequence after the last message: below `next` where a gap follows it, 0 where there is no message.
+    pub(super) held: u64,
+    /// When its first batch was appended, ns since 1970; 0 where it has none, or where it is sealed.
+    pub(super) first_time: i64,
     /// When its last batch was appended, ns since 1970; 0 where it has none.
     pub(super) last_time: i64,
     /// Where its frames end.
     pub(super) end: u64,
+    /// Bytes of the file, with the seal.
+    pub(super) length: u64,
 }
 
 impl Contents {
-    pub(super) fn empty(base: u64) -> Contents {
-        Contents { next: base, end: START, ..Contents::default() }
+    /// Of a segment that is nothing but a head so long.
+    pub(super) fn empty(base: u64, head: u64) -> Contents {
+        Contents { next: base, end: head, length: head, ..Contents::default() }
+    }
+
+    /// One more frame, of so many bytes.
+    pub(super) fn add(&mut self, header: &Header, whole: u64) {
+        self.index.add(self.next, self.end);
+        self.next = header.next();
+        if header.count > 0 {
+            self.held = self.next;
+        }
+        if self.first_time == 0 {
+            self.first_time = header.time;
+        }
+        self.last_time = header.time;
+        self.end += whole;
+        self.length = self.end;
     }
 
     /// The seal: what a reader need not scan for.
@@ -72,7 +121,7 @@ impl Contents {
             out.extend_from_slice(&seq.to_le_bytes());
             out.extend_from_slice(&place.to_le_bytes());
         }
-        for number in [self.next, self.last_time as u64, self.end] {
+        for number in [self.next, self.held, self.last_time as u64, self.end] {
             out.extend_from_slice(&number.to_le_bytes());
         }
         out.extend_from_slice(&crc32c::crc32c(&out).to_le_bytes());
@@ -92,10 +141,11 @@ pub(super) fn read_seal(handle: &dyn Handle) -> io::Result<Option<Contents>> {
         return Ok(None);
     }
     let seal = Read(&tail).u32().map_or(0, u64::from);
-    let Some(start) = length.checked_sub(seal).filter(|s| *s >= START && seal <= 1 << 30) else { return Ok(None) };
+    let Some(start) = length.checked_sub(seal).filter(|_| seal >= 12) else { return Ok(None) };
     let mut bytes = vec![0; (seal - 12) as usize];
     handle.read_at(&mut bytes, start)?;
-    Ok(parse_seal(&bytes).filter(|c| c.end == start))
+    let contents = parse_seal(&bytes).filter(|c| c.end == start);
+    Ok(contents.map(|c| Contents { length, ..c }))
 }
 
 fn parse_seal(bytes: &[u8]) -> Option<Contents> {
@@ -109,60 +159,6 @@ fn parse_seal(bytes: &[u8]) -> Option<Contents> {
     }
     let count = read.u32()?;
     let index = (0..count).map(|_| Some((read.u64()?, read.u64()?))).collect::<Option<Vec<_>>>()?;
-    Some(Contents { index: Index(index), next: read.u64()?, last_time: read.u64()? as i64, end: read.u64()? })
-}
-
-/// What a scan of a segment without a seal has found.
-pub(super) struct Scanned {
-    pub(super) contents: Contents,
-    /// How many bytes behind the last whole frame are a torn tail.
-    pub(super) torn: u64,
-}
-
-/// Reads a segment frame by frame. A tail that was never synced is torn; anything else that is no frame is damage.
-pub(super) fn scan(handle: &dyn Handle, base: u64) -> Result<Scanned, LogError> {
-    let failed = |e: io::Error| LogError::io(&name(base), "read", e);
-    let mut bytes = vec![0; handle.length().map_err(failed)? as usize];
-    let length = handle.read_at(&mut bytes, 0).map_err(failed)?;
-    bytes.truncate(length);
-    if (bytes.len() as u64) < START {
-        // It was just being made.
-        let torn = bytes.len() as u64;
-        return Ok(Scanned { contents: Contents { end: 0, ..Contents::empty(base) }, torn });
-    }
-    if !bytes.starts_with(MAGIC) {
-        return Err(LogError::Foreign { name: name(base) });
-    }
-    let mut contents = Contents::empty(base);
-    loop {
-        let rest = bytes.get(contents.end as usize..).unwrap_or_default();
-        if rest.is_empty() {
-            return Ok(Scanned { contents, torn: 0 });
-        }
-        match frame::decode(rest) {
-            Ok((header, _, whole)) if header.base == contents.next => {
-                contents.index.add(header.base, contents.end);
-                contents.next += u64::from(header.count);
-                contents.last_time = header.time;
-                contents.end += whole as u64;
-            }
-            _ if was_synced(rest, contents.next) => {
-                return Err(LogError::Damaged { segment: name(base), offset: contents.end, seq: contents.next });
-            }
-            _ => return Ok(Scanned { torn: rest.len() as u64, contents }),
-        }
-    }
-}
-
-/// Whether a whole frame further on says that `seq` had been synced: then what stands there instead is no torn tail.
-fn was_synced(rest: &[u8], seq: u64) -> bool {
-    // A frame's base stands behind its length and checksum: only places where it is plausible are looked at closely.
-    let plausible = |at: usize| {
-        let base = rest.get(at + 8..at + 16).and_then(|b| b.try_into().ok()).map(u64::from_le_bytes);
-        base.is_some_and(|base| base >= seq && base - seq < 1 << 40)
-    };
-    (1..rest.len()).filter(|at| plausible(*at)).any(|at| {
-        let later = rest.get(at..).map(frame::decode);
-        matches!(later, Some(Ok((header, _, _))) if header.synced > seq)
-    })
+    let (next, held, last_time, end) = (read.u64()?, read.u64()?, read.u64()? as i64, read.u64()?);
+    Some(Contents { index: Index(index), next, held, last_time, end, ..Contents::default() })
 }

@@ -1,154 +1,13 @@
+use super::files::Files;
 use super::*;
+use crate::message::{Message, MessageBuilder};
+use crate::stream::Limit;
 use proptest::prelude::*;
-use std::collections::BTreeMap;
-use std::io;
 
-/// A file system in memory that can fail once, and whose power can be cut.
-#[derive(Clone, Default)]
-struct Sim(Arc<Mutex<SimState>>);
+mod producers;
+mod sim;
 
-#[derive(Default)]
-struct SimState {
-    files: BTreeMap<String, Arc<Mutex<SimFile>>>,
-    /// What a power cut leaves of the directory.
-    durable: BTreeMap<String, Arc<Mutex<SimFile>>>,
-    operations: usize,
-    fault: Option<Fault>,
-}
-
-#[derive(Default)]
-struct SimFile {
-    data: Vec<u8>,
-    durable: Vec<u8>,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Fault {
-    /// The operation with this number fails, half done.
-    Once(usize),
-    /// From this operation on nothing happens any more.
-    Power(usize),
-    /// The operation with this number finds the disk full; the next one does not.
-    Full(usize),
-}
-
-impl Sim {
-    /// Counts an operation that changes something; an error where it must fail, half done.
-    fn operate(&self) -> io::Result<()> {
-        let mut state = self.0.lock().unwrap();
-        let now = state.operations;
-        state.operations += 1;
-        match state.fault {
-            Some(Fault::Once(at)) if at == now => Err(io::Error::other("made to fail")),
-            Some(Fault::Full(at)) if at == now => Err(io::ErrorKind::StorageFull.into()),
-            Some(Fault::Power(at)) if now >= at => Err(io::Error::other("no power")),
-            _ => Ok(()),
-        }
-    }
-
-    fn operations(&self) -> usize {
-        self.0.lock().unwrap().operations
-    }
-
-    /// The disk as it is found after a power cut: what was synced, and of what was not, a part that `luck` decides.
-    fn after_power_cut(&self, luck: usize) -> Sim {
-        let state = self.0.lock().unwrap();
-        let mut files = BTreeMap::new();
-        for (i, (name, file)) in state.durable.iter().enumerate() {
-            let file = file.lock().unwrap();
-            let mut data = file.durable.clone();
-            if let Some(unsynced) = file.data.strip_prefix(file.durable.as_slice()) {
-                let kept = (luck * (i + 7)) % (unsynced.len() + 1);
-                data.extend_from_slice(&unsynced[..kept]);
-                // Its last bytes may not be what was written.
-                if luck % 3 == 1 && kept > 0 {
-                    *data.last_mut().unwrap() ^= 0x55;
-                }
-            }
-            files.insert(name.clone(), Arc::new(Mutex::new(SimFile { durable: data.clone(), data })));
-        }
-        Sim(Arc::new(Mutex::new(SimState { durable: files.clone(), files, ..SimState::default() })))
-    }
-
-    /// The same disk, mended.
-    fn mended(&self) -> Sim {
-        self.0.lock().unwrap().fault = None;
-        self.clone()
-    }
-
-    fn open_log(&self) -> Result<(Log, Recovery), LogError> {
-        Log::open_in(Box::new(self.clone()), LogOptions { segment_bytes: 600, ..LogOptions::default() }, None)
-    }
-}
-
-impl Files for Sim {
-    fn list(&self) -> io::Result<Vec<String>> {
-        Ok(self.0.lock().unwrap().files.keys().cloned().collect())
-    }
-
-    fn create(&self, name: &str) -> io::Result<Box<dyn Handle>> {
-        self.operate()?;
-        let file = Arc::new(Mutex::new(SimFile::default()));
-        self.0.lock().unwrap().files.insert(name.to_owned(), file.clone());
-        Ok(Box::new(SimHandle { sim: self.clone(), file }))
-    }
-
-    fn open(&self, name: &str) -> io::Result<Box<dyn Handle>> {
-        let file = self.0.lock().unwrap().files.get(name).cloned().ok_or(io::ErrorKind::NotFound)?;
-        Ok(Box::new(SimHandle { sim: self.clone(), file }))
-    }
-
-    fn remove(&self, name: &str) -> io::Result<()> {
-        self.operate()?;
-        self.0.lock().unwrap().files.remove(name).map(drop).ok_or(io::ErrorKind::NotFound.into())
-    }
-
-    fn sync_directory(&self) -> io::Result<()> {
-        self.operate()?;
-        let mut state = self.0.lock().unwrap();
-        state.durable = state.files.clone();
-        Ok(())
-    }
-}
-
-struct SimHandle {
-    sim: Sim,
-    file: Arc<Mutex<SimFile>>,
-}
-
-impl Handle for SimHandle {
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let operated = self.sim.operate();
-        let written = if operated.is_ok() { bytes.len() } else { bytes.len() / 2 };
-        self.file.lock().unwrap().data.extend_from_slice(&bytes[..written]);
-        operated
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        self.sim.operate()?;
-        let mut file = self.file.lock().unwrap();
-        file.durable = file.data.clone();
-        Ok(())
-    }
-
-    fn truncate(&mut self, length: u64) -> io::Result<()> {
-        self.sim.operate()?;
-        self.file.lock().unwrap().data.truncate(length as usize);
-        Ok(())
-    }
-
-    fn length(&self) -> io::Result<u64> {
-        Ok(self.file.lock().unwrap().data.len() as u64)
-    }
-
-    fn read_at(&self, buffer: &mut [u8], place: u64) -> io::Result<usize> {
-        let file = self.file.lock().unwrap();
-        let rest = file.data.get(place as usize..).unwrap_or_default();
-        let read = rest.len().min(buffer.len());
-        buffer[..read].copy_from_slice(&rest[..read]);
-        Ok(read)
-    }
-}
+use sim::{Fault, Sim};
 
 fn run<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
@@ -183,7 +42,7 @@ fn work(sim: &Sim) -> u64 {
                 Ok(seq) => assert_eq!(seq, acknowledged),
                 Err(_) => {
                     let error = log.append(batch(0..1)).await.unwrap_err();
-                    assert!(matches!(error, LogError::Poisoned(_)), "{error}");
+                    assert!(matches!(error, DiskError::Poisoned(_)), "{error}");
                     break;
                 }
             }
@@ -267,20 +126,17 @@ fn damage_below_what_was_synced_stops_the_start_and_above_it_is_cut() {
     drop(log);
     let file = directory.path().join(segment::name(1));
     let good = std::fs::read(&file).unwrap();
-    let frames = (good.len() - START as usize) / 5;
-    for at in START as usize..good.len() {
+    let start = segment::head(1, &Default::default()).len();
+    let frames = (good.len() - start) / 5;
+    for at in start..good.len() {
         let mut bad = good.clone();
         bad[at] ^= 0x10;
         std::fs::write(&file, &bad).unwrap();
-        let frame = (at - START as usize) / frames;
+        let frame = (at - start) / frames;
         match Log::open(directory.path(), LogOptions::default()) {
-            Err(LogError::Damaged { offset, seq, .. }) => {
+            Err(DiskError::Damaged { offset, seq, .. }) => {
                 assert!(frame < 4, "byte {at}");
-                assert_eq!(
-                    (offset as usize, seq as usize),
-                    (START as usize + frame * frames, frame * 2 + 1),
-                    "byte {at}"
-                );
+                assert_eq!((offset as usize, seq as usize), (start + frame * frames, frame * 2 + 1), "byte {at}");
             }
             Ok((log, recovery)) => {
                 assert_eq!(frame, 4, "byte {at} is below what a later batch says was synced");
@@ -296,7 +152,7 @@ fn damage_below_what_was_synced_stops_the_start_and_above_it_is_cut() {
 fn a_directory_belongs_to_one() {
     let directory = tempfile::tempdir().unwrap();
     let (log, _) = Log::open(directory.path(), LogOptions::default()).unwrap();
-    assert!(matches!(Log::open(directory.path(), LogOptions::default()), Err(LogError::Locked { .. })));
+    assert!(matches!(Log::open(directory.path(), LogOptions::default()), Err(DiskError::Locked { .. })));
     drop(log);
     Log::open(directory.path(), LogOptions::default()).unwrap();
 }
@@ -307,14 +163,14 @@ fn what_is_no_segment_or_missing_is_named() {
     std::fs::write(directory.path().join(segment::name(1)), "another program's file").unwrap();
     assert_eq!(
         Log::open(directory.path(), LogOptions::default()).err(),
-        Some(LogError::Foreign { name: segment::name(1) })
+        Some(DiskError::Foreign { name: segment::name(1) })
     );
     let sim = Sim::default();
     work(&sim);
     let second = sim.list().unwrap()[1].clone();
     sim.0.lock().unwrap().files.remove(&second);
     let error = sim.open_log().err().unwrap();
-    assert!(matches!(error, LogError::Missing { .. }), "{error}");
+    assert!(matches!(error, DiskError::Missing { .. }), "{error}");
 }
 
 #[test]
@@ -323,7 +179,7 @@ fn reading_out_of_bounds_is_an_error_and_the_next_is_nothing() {
     work(&sim);
     let (log, _) = sim.open_log().unwrap();
     assert_eq!(log.read(31, Limit::messages(1)).unwrap().len(), 0);
-    let out = |seq, first| Some(LogError::OutOfBounds { seq, first, last: 30 });
+    let out = |seq, first| Some(DiskError::OutOfBounds { seq, first, last: 30 });
     assert_eq!(log.read(32, Limit::messages(1)).err(), out(32, 1));
     assert_eq!(log.read(0, Limit::messages(1)).err(), out(0, 1));
     assert!(log.trim(20).unwrap() > 0);
@@ -362,7 +218,7 @@ fn frames_give_back_what_went_in() {
             }
             messages.push(builder.build(body).unwrap());
         }
-        let header = frame::Header { base, count: messages.len() as u32, time: 7, synced: 3 };
+        let header = frame::Header { base, count: messages.len() as u32, time: 7, synced: 3, producer: 5, sequence: 9 };
         let mut bytes = Vec::new();
         frame::encode(&mut bytes, header, &messages);
         let (back, payload, whole) = frame::decode(&bytes).unwrap();

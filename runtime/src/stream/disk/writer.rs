@@ -1,23 +1,62 @@
 //! The one thread that writes: many appends, one write, one sync.
 
-use super::files::{Files, Handle};
+use super::files::Handle;
 use super::frame::{self, Header};
-use super::segment::{self, Contents, START};
-use super::{Durability, LogError, Segment, Shared};
+use super::log::{Segment, Shared};
+use super::producers::{Known, Producers};
+use super::recover::Recovered;
+use super::segment::{self, Contents};
+use super::{Appended, DiskError, Durability, ProducerBatch};
 use crate::message::Message;
 use crate::stream::now_ns;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use tokio::sync::oneshot;
 
-/// Messages to append, and whom to tell the first one's sequence.
+/// Messages to append, and whom to tell what became of them.
 pub(super) struct Request {
     pub(super) messages: Vec<Message>,
-    pub(super) done: oneshot::Sender<Result<u64, LogError>>,
+    pub(super) producer: Option<ProducerBatch>,
+    pub(super) done: Done,
+}
+
+type Tell = Box<dyn FnOnce(Result<Appended, DiskError>) + Send>;
+
+/// Whom to tell, once; where it is dropped, it tells that the log is closed.
+pub(super) struct Done {
+    shared: Arc<Shared>,
+    /// What is queued until then.
+    weight: u64,
+    tell: Option<Tell>,
+}
+
+impl Done {
+    /// Counts the weight as queued.
+    pub(super) fn new(shared: Arc<Shared>, weight: u64, tell: Tell) -> Done {
+        shared.queued.fetch_add(weight, Ordering::Relaxed);
+        Done { shared, weight, tell: Some(tell) }
+    }
+
+    fn tell(mut self, result: Result<Appended, DiskError>) {
+        self.finish(result);
+    }
+
+    fn finish(&mut self, result: Result<Appended, DiskError>) {
+        if let Some(tell) = self.tell.take() {
+            self.shared.give_back(self.weight);
+            tell(result);
+        }
+    }
+}
+
+impl Drop for Done {
+    fn drop(&mut self) {
+        self.finish(Err(self.shared.closed()));
+    }
 }
 
 /// So many bytes at least are gathered into one write, where that many are waiting.
@@ -25,38 +64,35 @@ const GATHER: u64 = 8 << 20;
 /// How often a full disk is looked at.
 const FULL: Duration = Duration::from_millis(100);
 
-/// Makes the segment that begins with `base`, durably.
-pub(super) fn create(files: &dyn Files, base: u64) -> Result<Box<dyn Handle>, LogError> {
-    let name = segment::name(base);
-    let mut handle = files.create(&name).map_err(|e| LogError::io(&name, "make", e))?;
-    let begun = handle.append(&segment::head(base)).and_then(|()| handle.sync());
-    begun.map_err(|e| LogError::io(&name, "begin", e))?;
-    files.sync_directory().map_err(|e| LogError::io("the log's directory", "sync", e))?;
-    Ok(handle)
-}
-
 /// Starts the thread. It ends when the last sender is gone, after a last sync.
-pub(super) fn start(shared: Arc<Shared>, last: &Arc<Segment>) -> Result<(Sender<Request>, JoinHandle<()>), LogError> {
+pub(super) fn start(
+    shared: Arc<Shared>,
+    last: Arc<Segment>,
+    recovered: Recovered,
+) -> Result<(Sender<Request>, JoinHandle<()>), DiskError> {
     let name = segment::name(last.base);
-    let failed = |what| move |e| LogError::io(&segment::name(last.base), what, e);
-    let mut handle = shared.files.open(&name).map_err(failed("open"))?;
-    if last.contents().end < START {
-        handle.append(&segment::head(last.base)).map_err(failed("begin"))?;
-        last.contents().end = START;
-    }
+    let mut handle = shared.files.open(&name).map_err(|e| DiskError::io(&name, "open", e))?;
     // What was written before a crash and not synced is read from now on, so it must be as durable as the rest.
-    handle.sync().map_err(failed("sync"))?;
-    shared.files.sync_directory().map_err(|e| LogError::io("the log's directory", "sync", e))?;
-    let is_sealed = segment::read_seal(handle.as_ref()).map_err(failed("read"))?.is_some();
+    handle.sync().map_err(|e| DiskError::io(&name, "sync", e))?;
+    shared.files.sync_directory().map_err(DiskError::directory("sync"))?;
     let next = last.contents().next;
-    let (segment, buffer, waiting) = (last.clone(), Vec::new(), VecDeque::new());
-    let mut writer = Writer { shared, handle, segment, next, synced: next, dirty: None, buffer, waiting };
-    if is_sealed {
+    let mut writer = Writer {
+        shared,
+        handle,
+        segment: last,
+        producers: recovered.producers,
+        next,
+        synced: next,
+        dirty: None,
+        buffer: Vec::new(),
+        waiting: VecDeque::new(),
+    };
+    if recovered.is_sealed {
         writer.begin_segment()?;
     }
     let (sender, requests) = channel();
     let thread = std::thread::Builder::new().name("pelton-log".into()).spawn(move || writer.run(&requests));
-    let thread = thread.map_err(|e| LogError::io(&name, "start the writer of", e))?;
+    let thread = thread.map_err(|e| DiskError::io(&name, "start the writer of", e))?;
     Ok((sender, thread))
 }
 
@@ -64,6 +100,7 @@ struct Writer {
     shared: Arc<Shared>,
     handle: Box<dyn Handle>,
     segment: Arc<Segment>,
+    producers: Producers,
     next: u64,
     /// Everything below is synced.
     synced: u64,
@@ -87,20 +124,14 @@ impl Writer {
                 }
                 Err(RecvTimeoutError::Disconnected) => break,
             };
-            let mut many = vec![first];
-            let mut bytes = 0;
-            while bytes < GATHER
-                && let Some(more) = self.waiting.pop_front().or_else(|| requests.try_recv().ok())
-            {
-                bytes += more.messages.iter().map(Message::weight).sum::<u64>();
-                many.push(more);
-            }
-            let poisoned = self.shared.state().poisoned.clone().map(LogError::Poisoned);
+            let many = self.gather(first, requests);
+            let poisoned = self.shared.state().poisoned.clone().map(DiskError::Poisoned);
             let committed = poisoned.map_or(Ok(()), Err).and_then(|()| self.commit(&many, requests));
-            // Whoever no longer waits for the answer has its messages appended all the same.
             match self.check(committed) {
-                Ok(bases) => many.into_iter().zip(bases).for_each(|(r, base)| drop(r.done.send(Ok(base)))),
-                Err(error) => many.into_iter().for_each(|r| drop(r.done.send(Err(error.clone())))),
+                Ok(answers) => many.into_iter().zip(answers).for_each(|(r, answer)| r.done.tell(answer)),
+                // The disk is full and nobody waits for room any more: those that are left are told so as they are dropped.
+                Err(DiskError::Closed) => break,
+                Err(error) => many.into_iter().for_each(|r| r.done.tell(Err(error.clone()))),
             }
         }
         let synced = self.sync();
@@ -118,52 +149,91 @@ impl Writer {
         }
     }
 
+    /// What goes into one write: this, and what is there behind it.
+    fn gather(&mut self, first: Request, requests: &Receiver<Request>) -> Vec<Request> {
+        let mut bytes = first.done.weight;
+        let mut many = vec![first];
+        while bytes < GATHER
+            && let Some(more) = self.waiting.pop_front().or_else(|| requests.try_recv().ok())
+        {
+            bytes += more.done.weight;
+            many.push(more);
+        }
+        many
+    }
+
     /// A failure poisons the log: what is on disk is not known any more.
-    fn check<T>(&self, result: Result<T, LogError>) -> Result<T, LogError> {
-        if let Err(error @ LogError::Io { .. }) = &result {
+    fn check<T>(&self, result: Result<T, DiskError>) -> Result<T, DiskError> {
+        if let Err(error @ (DiskError::Io { .. } | DiskError::Gone { .. })) = &result {
             tracing::error!(%error, "log poisoned");
             self.shared.state().poisoned.get_or_insert_with(|| error.to_string());
         }
         result
     }
 
-    /// Writes one frame a request and makes them as safe as was asked for; the sequences of their first messages.
-    fn commit(&mut self, many: &[Request], requests: &Receiver<Request>) -> Result<Vec<u64>, LogError> {
+    /// Writes one frame a request and makes them as safe as was asked for; what became of each.
+    fn commit(
+        &mut self,
+        many: &[Request],
+        requests: &Receiver<Request>,
+    ) -> Result<Vec<Result<Appended, DiskError>>, DiskError> {
         if self.segment.contents().end >= self.shared.options.segment_bytes {
             self.rotate()?;
         }
-        let (time, start) = (now_ns(), self.segment.contents().end);
+        let time = now_ns();
         let mut contents = self.segment.contents().clone();
-        let mut bases = Vec::with_capacity(many.len());
+        let start = contents.end;
         self.buffer.clear();
-        let mut next = self.next;
-        for request in many {
-            bases.push(next);
-            let count = u32::try_from(request.messages.len()).unwrap_or(u32::MAX);
-            if count > 0 {
-                contents.index.add(next, start + self.buffer.len() as u64);
-                let header = Header { base: next, count, time, synced: self.synced };
-                frame::encode(&mut self.buffer, header, &request.messages);
-                next += u64::from(count);
-            }
+        let answers = many.iter().map(|request| self.encode(request, time, &mut contents)).collect();
+        if self.buffer.is_empty() {
+            return Ok(answers);
         }
-        contents.end = start + self.buffer.len() as u64;
-        (contents.next, contents.last_time) = (next, time);
         self.write(start, requests)?;
-        self.next = next;
+        self.next = contents.next;
         self.dirty.get_or_insert_with(Instant::now);
         if self.shared.options.durability == Durability::EveryBatch {
             self.sync()?;
         }
         *self.segment.contents() = contents;
-        self.shared.state().visible = next;
+        {
+            let mut state = self.shared.state();
+            (state.visible, state.held) = (self.next, self.next);
+        }
         self.shared.grown.notify_waiters();
         self.buffer.shrink_to(GATHER as usize);
-        Ok(bases)
+        Ok(answers)
+    }
+
+    /// Adds a request's frame to the buffer, where it is new.
+    fn encode(&mut self, request: &Request, time: i64, contents: &mut Contents) -> Result<Appended, DiskError> {
+        let (base, count) = (contents.next, u32::try_from(request.messages.len()).unwrap_or(u32::MAX));
+        let appended = Appended { seq: Some(base), count, duplicate: false };
+        if count == 0 {
+            return Ok(appended);
+        }
+        let producer = request.producer.filter(|p| p.producer != 0);
+        if let Some(batch) = producer
+            && let Known::Duplicate(seq) = self.producers.check(batch, count)?
+        {
+            return Ok(Appended { seq, count, duplicate: true });
+        }
+        let (producer, sequence) = producer.map_or((0, 0), |p| (p.producer, p.sequence));
+        let header = Header { base, count, time, synced: self.synced, producer, sequence };
+        let start = self.buffer.len();
+        frame::encode(&mut self.buffer, header, &request.messages);
+        let whole = self.buffer.len() - start;
+        if whole > frame::MOST {
+            self.buffer.truncate(start);
+            return Err(DiskError::TooLarge { bytes: whole as u64 });
+        }
+        contents.add(&header, whole as u64);
+        // Where the write fails, the log is poisoned: nobody asks any more what producers have appended.
+        self.producers.add(&header);
+        Ok(appended)
     }
 
     /// Appends the buffer. Where the disk is full, takes back what was written of it and waits for room.
-    fn write(&mut self, start: u64, requests: &Receiver<Request>) -> Result<(), LogError> {
+    fn write(&mut self, start: u64, requests: &Receiver<Request>) -> Result<(), DiskError> {
         let name = segment::name(self.segment.base);
         let mut told = false;
         loop {
@@ -173,40 +243,45 @@ impl Writer {
                     if !std::mem::replace(&mut told, true) {
                         tracing::error!(segment = name, %error, "no room for the log; waiting until there is some");
                     }
-                    self.handle.truncate(start).map_err(|e| LogError::io(&name, "take back a write to", e))?;
+                    self.handle.truncate(start).map_err(|e| DiskError::io(&name, "take back a write to", e))?;
                     std::thread::sleep(FULL);
                     match requests.try_recv() {
                         Ok(request) => self.waiting.push_back(request),
                         Err(TryRecvError::Empty) => {}
-                        Err(TryRecvError::Disconnected) => return Err(LogError::Closed),
+                        Err(TryRecvError::Disconnected) => return Err(DiskError::Closed),
                     }
                 }
-                Err(error) => return Err(LogError::io(&name, "write to", error)),
+                Err(error) => return Err(DiskError::io(&name, "write to", error)),
             }
         }
     }
 
-    fn sync(&mut self) -> Result<(), LogError> {
+    fn sync(&mut self) -> Result<(), DiskError> {
         if self.dirty.take().is_some() {
-            self.handle.sync().map_err(|e| LogError::io(&segment::name(self.segment.base), "sync", e))?;
+            self.handle.sync().map_err(|e| DiskError::io(&segment::name(self.segment.base), "sync", e))?;
             self.synced = self.next;
         }
         Ok(())
     }
 
     /// Seals the segment and begins the next one.
-    fn rotate(&mut self) -> Result<(), LogError> {
+    fn rotate(&mut self) -> Result<(), DiskError> {
         self.sync()?;
         let name = segment::name(self.segment.base);
         let seal = self.segment.contents().seal();
         let sealed = self.handle.append(&seal).and_then(|()| self.handle.sync());
-        sealed.map_err(|e| LogError::io(&name, "seal", e))?;
+        sealed.map_err(|e| DiskError::io(&name, "seal", e))?;
+        self.segment.contents().length += seal.len() as u64;
         self.begin_segment()
     }
 
-    fn begin_segment(&mut self) -> Result<(), LogError> {
-        self.handle = create(self.shared.files.as_ref(), self.next)?;
-        self.segment = Segment::open(self.shared.files.as_ref(), self.next, Contents::empty(self.next))?;
+    fn begin_segment(&mut self) -> Result<(), DiskError> {
+        let (base, head) = (self.next, segment::head(self.next, &self.producers));
+        let files = self.shared.files.as_ref();
+        segment::create(files, base, &head)?;
+        let name = segment::name(base);
+        self.handle = files.open(&name).map_err(|e| DiskError::io(&name, "open", e))?;
+        self.segment = Segment::new(base, Contents::empty(base, head.len() as u64));
         self.shared.state().segments.push(self.segment.clone());
         Ok(())
     }

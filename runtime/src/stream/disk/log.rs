@@ -1,0 +1,306 @@
+//! The log itself: what is shared between its writer and its readers.
+
+use super::files::{Directory, Files, lock};
+use super::read::{Reading, frames};
+use super::recover::{self, Access};
+use super::segment::{self, Contents};
+use super::{Appended, DiskError, LogOptions, ProducerBatch, Recovery, writer};
+use crate::message::{Entry, Message};
+use crate::stream::Limit;
+use std::fs::File;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread::JoinHandle;
+use tokio::sync::{Notify, oneshot};
+
+/// So much weight may be queued for the writer.
+const BUDGET: u64 = 64 << 20;
+
+/// A log on disk. Cloning it shares it; it closes when the last one is dropped.
+///
+/// ```
+/// # use pelton::{message::Message, stream::{Limit, disk::*}};
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let directory = tempfile::tempdir()?;
+/// let (log, _) = Log::open(directory.path(), LogOptions::default())?;
+/// let seq = log.append(vec![Message::new(b"one")?, Message::new(b"two")?]).await?;
+/// let entries = log.read(seq, Limit::messages(10))?;
+/// assert_eq!(entries[1].message.body(), b"two");
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Log(Arc<Handles>);
+
+struct Handles {
+    shared: Arc<Shared>,
+    /// None where it is opened to be read.
+    requests: Option<mpsc::Sender<writer::Request>>,
+    writer: Option<JoinHandle<()>>,
+}
+
+impl Drop for Handles {
+    /// Waits for the last sync: whoever opens the directory next finds it closed.
+    fn drop(&mut self) {
+        self.requests = None;
+        // One who is told of an append may drop the last log on the writer's own thread, which can't wait for itself.
+        let writer = self.writer.take().filter(|w| w.thread().id() != std::thread::current().id());
+        // The thread does not panic; where it did, there is nothing left to close.
+        let _ = writer.map(JoinHandle::join);
+    }
+}
+
+/// What the writer and the readers share.
+pub(super) struct Shared {
+    pub(super) files: Box<dyn Files>,
+    pub(super) options: LogOptions,
+    state: Mutex<State>,
+    /// Told whenever there is more to read.
+    pub(super) grown: Notify,
+    /// The weight of what the writer has not answered yet.
+    pub(super) queued: AtomicU64,
+    /// Told when that falls below the budget.
+    room: Notify,
+    /// Goes with the log.
+    _lock: Option<File>,
+}
+
+pub(super) struct State {
+    /// By their bases, rising; the last one is being written.
+    pub(super) segments: Vec<Arc<Segment>>,
+    /// Readers see what is below.
+    pub(super) visible: u64,
+    /// The sequence after the last message: below `visible` where a gap follows it.
+    pub(super) held: u64,
+    pub(super) poisoned: Option<String>,
+}
+
+/// A segment as readers see it.
+pub(super) struct Segment {
+    pub(super) base: u64,
+    contents: Mutex<Contents>,
+}
+
+impl Shared {
+    fn new(files: Box<dyn Files>, options: LogOptions, segments: Vec<Arc<Segment>>, lock: Option<File>) -> Arc<Shared> {
+        let visible = segments.last().map_or(1, |s| s.contents().next);
+        let held = segments.iter().map(|s| s.contents().held).max().unwrap_or(0);
+        Arc::new(Shared {
+            files,
+            options,
+            state: Mutex::new(State { segments, visible, held, poisoned: None }),
+            grown: Notify::new(),
+            queued: AtomicU64::new(0),
+            room: Notify::new(),
+            _lock: lock,
+        })
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn closed(&self) -> DiskError {
+        let poisoned = self.state().poisoned.clone();
+        poisoned.map_or(DiskError::Closed, DiskError::Poisoned)
+    }
+
+    /// So much of what was queued is answered.
+    pub(super) fn give_back(&self, weight: u64) {
+        let before = self.queued.fetch_sub(weight, Ordering::AcqRel);
+        if before >= BUDGET && before.saturating_sub(weight) < BUDGET {
+            self.room.notify_waiters();
+        }
+    }
+}
+
+impl Segment {
+    pub(super) fn new(base: u64, contents: Contents) -> Arc<Segment> {
+        Arc::new(Segment { base, contents: Mutex::new(contents) })
+    }
+
+    pub(super) fn contents(&self) -> MutexGuard<'_, Contents> {
+        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Log {
+    /// Opens the log in a directory, which is made where it is not there.
+    ///
+    /// # Errors
+    /// [`DiskError::Locked`], and whatever recovery finds.
+    pub fn open(directory: &Path, options: LogOptions) -> Result<(Log, Recovery), DiskError> {
+        let named = |what| move |e| DiskError::io(&directory.display().to_string(), what, e);
+        std::fs::create_dir_all(directory).map_err(named("make this directory"))?;
+        // Nothing is put into a directory of another program.
+        recover::list(&Directory(directory.to_owned()))?;
+        let lock = lock(directory).map_err(named("lock this directory"))?;
+        let lock = lock.ok_or_else(|| DiskError::Locked { directory: directory.to_owned() })?;
+        Log::open_in(Box::new(Directory(directory.to_owned())), options, Some(lock))
+    }
+
+    pub(super) fn open_in(
+        files: Box<dyn Files>,
+        options: LogOptions,
+        lock: Option<File>,
+    ) -> Result<(Log, Recovery), DiskError> {
+        let mut recovered = recover::recover(files.as_ref(), Access::Write)?;
+        let recovery = std::mem::take(&mut recovered.recovery);
+        let segments = std::mem::take(&mut recovered.segments);
+        let last = segments.last().cloned().ok_or(DiskError::Closed)?;
+        let shared = Shared::new(files, options, segments, lock);
+        let (requests, writer) = writer::start(shared.clone(), last, recovered)?;
+        let handles = Handles { shared, requests: Some(requests), writer: Some(writer) };
+        Ok((Log(Arc::new(handles)), recovery))
+    }
+
+    /// Appends messages, and returns the sequence of the first once they are as safe as the log's durability says. They
+    /// are one frame: all of them are there after a crash, or none. It waits for [`Log::room`] before. Cancelling it does
+    /// not take back what it has queued.
+    ///
+    /// # Errors
+    /// [`DiskError::Poisoned`] after a failed write or sync, [`DiskError::TooLarge`], [`DiskError::ReadOnly`].
+    pub async fn append(&self, messages: Vec<Message>) -> Result<u64, DiskError> {
+        self.room().await;
+        let (done, result) = oneshot::channel();
+        // Whoever no longer waits for the answer has its messages appended all the same.
+        self.submit(messages, None, move |appended| drop(done.send(appended)));
+        let appended = result.await.map_err(|_| self.0.shared.closed())??;
+        appended.seq.ok_or(DiskError::Closed)
+    }
+
+    /// As [`Log::append`], but returns at once and waits for no room: [`Log::room`] does. What one thread submits is
+    /// appended in its order. A batch of a producer that comes again is not appended again.
+    ///
+    /// `done` is called exactly once, on the writer's thread or on this one, and must be quick. It is told
+    /// [`DiskError::OutOfOrder`] where the batch does not follow the producer's last one, and whatever `append` returns.
+    pub fn submit(
+        &self,
+        messages: Vec<Message>,
+        producer: Option<ProducerBatch>,
+        done: impl FnOnce(Result<Appended, DiskError>) + Send + 'static,
+    ) {
+        let Some(requests) = self.0.requests.as_ref() else {
+            return done(Err(DiskError::ReadOnly));
+        };
+        let weight = messages.iter().map(Message::weight).sum();
+        let done = writer::Done::new(self.0.shared.clone(), weight, Box::new(done));
+        // Where the writer is gone, the request is dropped with the error, and tells so.
+        drop(requests.send(writer::Request { messages, producer, done }));
+    }
+
+    /// Waits until less than the writer's budget, 64 MiB of messages, is queued. Cancelling it loses nothing.
+    pub async fn room(&self) {
+        let shared = &self.0.shared;
+        loop {
+            let room = shared.room.notified();
+            tokio::pin!(room);
+            room.as_mut().enable();
+            if shared.queued.load(Ordering::Acquire) < BUDGET {
+                return;
+            }
+            room.await;
+        }
+    }
+
+    /// The messages from `seq` on, as many as there are within the limit; none where `seq` is the next one to come.
+    /// Sequences that were lost and given up by a repair are passed over.
+    ///
+    /// # Errors
+    /// [`DiskError::OutOfBounds`] before the first and beyond the next, [`DiskError::Damaged`] where they can't be read.
+    pub fn read(&self, seq: u64, limit: Limit) -> Result<Vec<Entry>, DiskError> {
+        let (segments, visible) = {
+            let state = self.0.shared.state();
+            (state.segments.clone(), state.visible)
+        };
+        let first = segments.first().map_or(visible, |s| s.base);
+        if seq < first || seq > visible {
+            return Err(DiskError::OutOfBounds { seq, first, last: visible - 1 });
+        }
+        let partition = 0;
+        let mut reading = Reading { partition, limit, visible, next: seq, entries: Vec::new(), bytes: 0 };
+        let at = segments.partition_point(|s| s.base <= seq).saturating_sub(1);
+        for segment in segments.get(at..).unwrap_or_default() {
+            if reading.next >= visible || !reading.read(self.0.shared.files.as_ref(), segment)? {
+                break;
+            }
+        }
+        Ok(reading.entries)
+    }
+
+    /// Waits until there is a message at `seq` or behind it.
+    pub async fn ready(&self, seq: u64) {
+        loop {
+            let grown = self.0.shared.grown.notified();
+            tokio::pin!(grown);
+            grown.as_mut().enable();
+            if self.0.shared.state().held > seq {
+                return;
+            }
+            grown.await;
+        }
+    }
+
+    /// The first sequence that is held, or the next where none is.
+    pub fn first(&self) -> u64 {
+        let state = self.0.shared.state();
+        state.segments.first().map_or(state.visible, |s| s.base)
+    }
+
+    /// The sequence that the next message gets.
+    pub fn next(&self) -> u64 {
+        self.0.shared.state().visible
+    }
+
+    /// The first sequence that was appended at this time or later, as far as batches tell; the next where there is none.
+    ///
+    /// # Errors
+    /// Where the log can't be read.
+    pub fn seek(&self, time: i64) -> Result<u64, DiskError> {
+        let (segments, visible) = {
+            let state = self.0.shared.state();
+            (state.segments.clone(), state.visible)
+        };
+        for segment in &segments {
+            if segment.contents().last_time < time {
+                continue;
+            }
+            let mut found = None;
+            let from = segment.contents().index.before(0);
+            frames(self.0.shared.files.as_ref(), segment, from, |_, header, _| {
+                found = (header.time >= time).then_some(header.base);
+                Ok(found.is_none())
+            })?;
+            if let Some(seq) = found {
+                return Ok(seq.min(visible));
+            }
+        }
+        Ok(visible)
+    }
+
+    /// Gives up whole segments all of whose sequences are below `seq`, and returns how many bytes that freed.
+    ///
+    /// # Errors
+    /// Where a file can't be removed: those before it are gone, the rest is there.
+    pub fn trim(&self, seq: u64) -> Result<u64, DiskError> {
+        let shared = &self.0.shared;
+        let mut freed = 0;
+        loop {
+            let name = {
+                let mut state = shared.state();
+                let full = state.segments.len() > 1 && state.segments.get(1).is_some_and(|second| second.base <= seq);
+                if !full {
+                    break;
+                }
+                let first = state.segments.remove(0);
+                freed += first.contents().length;
+                segment::name(first.base)
+            };
+            shared.files.remove(&name).map_err(|e| DiskError::io(&name, "remove", e))?;
+        }
+        if freed > 0 {
+            shared.files.sync_directory().map_err(DiskError::directory("sync"))?;
+        }
+        Ok(freed)
+    }
+}

@@ -1,0 +1,166 @@
+use super::super::files::{Files, Handle};
+use super::super::*;
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex};
+
+/// A file system in memory that can fail once, and whose power can be cut.
+#[derive(Clone, Default)]
+pub(super) struct Sim(pub(super) Arc<Mutex<SimState>>);
+
+#[derive(Default)]
+pub(super) struct SimState {
+    pub(super) files: BTreeMap<String, Arc<Mutex<SimFile>>>,
+    /// What a power cut leaves of the directory.
+    durable: BTreeMap<String, Arc<Mutex<SimFile>>>,
+    operations: usize,
+    pub(super) fault: Option<Fault>,
+}
+
+#[derive(Default)]
+pub(super) struct SimFile {
+    pub(super) data: Vec<u8>,
+    pub(super) durable: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Fault {
+    /// The operation with this number fails, half done.
+    Once(usize),
+    /// From this operation on nothing happens any more.
+    Power(usize),
+    /// The operation with this number finds the disk full; the next one does not.
+    Full(usize),
+}
+
+impl Sim {
+    /// Counts an operation that changes something; an error where it must fail, half done.
+    fn operate(&self) -> io::Result<()> {
+        let mut state = self.0.lock().unwrap();
+        let now = state.operations;
+        state.operations += 1;
+        match state.fault {
+            Some(Fault::Once(at)) if at == now => Err(io::Error::other("made to fail")),
+            Some(Fault::Full(at)) if at == now => Err(io::ErrorKind::StorageFull.into()),
+            Some(Fault::Power(at)) if now >= at => Err(io::Error::other("no power")),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn operations(&self) -> usize {
+        self.0.lock().unwrap().operations
+    }
+
+    /// The disk as it is found after a power cut: what was synced, and of what was not, a part that `luck` decides.
+    pub(super) fn after_power_cut(&self, luck: usize) -> Sim {
+        let state = self.0.lock().unwrap();
+        let mut files = BTreeMap::new();
+        // What was not synced of the directory may be there, or not.
+        let directory = if luck % 2 == 0 { &state.durable } else { &state.files };
+        for (i, (name, file)) in directory.iter().enumerate() {
+            let file = file.lock().unwrap();
+            let mut data = file.durable.clone();
+            if let Some(unsynced) = file.data.strip_prefix(file.durable.as_slice()) {
+                let kept = (luck * (i + 7)) % (unsynced.len() + 1);
+                data.extend_from_slice(&unsynced[..kept]);
+                // Its last bytes may not be what was written.
+                if luck % 3 == 1 && kept > 0 {
+                    *data.last_mut().unwrap() ^= 0x55;
+                }
+            }
+            files.insert(name.clone(), Arc::new(Mutex::new(SimFile { durable: data.clone(), data })));
+        }
+        Sim(Arc::new(Mutex::new(SimState { durable: files.clone(), files, ..SimState::default() })))
+    }
+
+    /// The same disk, mended.
+    pub(super) fn mended(&self) -> Sim {
+        self.0.lock().unwrap().fault = None;
+        self.clone()
+    }
+
+    pub(super) fn open_log(&self) -> Result<(Log, Recovery), DiskError> {
+        Log::open_in(Box::new(self.clone()), LogOptions { segment_bytes: 600, ..LogOptions::default() }, None)
+    }
+}
+
+impl Files for Sim {
+    fn list(&self) -> io::Result<Vec<String>> {
+        Ok(self.0.lock().unwrap().files.keys().cloned().collect())
+    }
+
+    fn create(&self, name: &str) -> io::Result<Box<dyn Handle>> {
+        self.operate()?;
+        let file = Arc::new(Mutex::new(SimFile::default()));
+        self.0.lock().unwrap().files.insert(name.to_owned(), file.clone());
+        Ok(Box::new(SimHandle { sim: self.clone(), file }))
+    }
+
+    fn read(&self, name: &str) -> io::Result<Box<dyn Handle>> {
+        self.open(name)
+    }
+
+    fn open(&self, name: &str) -> io::Result<Box<dyn Handle>> {
+        let file = self.0.lock().unwrap().files.get(name).cloned().ok_or(io::ErrorKind::NotFound)?;
+        Ok(Box::new(SimHandle { sim: self.clone(), file }))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.operate()?;
+        self.0.lock().unwrap().files.remove(name).map(drop).ok_or(io::ErrorKind::NotFound.into())
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.operate()?;
+        let mut state = self.0.lock().unwrap();
+        let file = state.files.remove(from).ok_or(io::ErrorKind::NotFound)?;
+        state.files.insert(to.to_owned(), file);
+        Ok(())
+    }
+
+    fn sync_directory(&self) -> io::Result<()> {
+        self.operate()?;
+        let mut state = self.0.lock().unwrap();
+        state.durable = state.files.clone();
+        Ok(())
+    }
+}
+
+struct SimHandle {
+    sim: Sim,
+    file: Arc<Mutex<SimFile>>,
+}
+
+impl Handle for SimHandle {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let operated = self.sim.operate();
+        let written = if operated.is_ok() { bytes.len() } else { bytes.len() / 2 };
+        self.file.lock().unwrap().data.extend_from_slice(&bytes[..written]);
+        operated
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.sim.operate()?;
+        let mut file = self.file.lock().unwrap();
+        file.durable = file.data.clone();
+        Ok(())
+    }
+
+    fn truncate(&mut self, length: u64) -> io::Result<()> {
+        self.sim.operate()?;
+        self.file.lock().unwrap().data.truncate(length as usize);
+        Ok(())
+    }
+
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.file.lock().unwrap().data.len() as u64)
+    }
+
+    fn read_at(&self, buffer: &mut [u8], place: u64) -> io::Result<usize> {
+        let file = self.file.lock().unwrap();
+        let rest = file.data.get(place as usize..).unwrap_or_default();
+        let read = rest.len().min(buffer.len());
+        buffer[..read].copy_from_slice(&rest[..read]);
+        Ok(read)
+    }
+}
