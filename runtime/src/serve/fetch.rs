@@ -22,19 +22,20 @@ pub(super) fn max_bytes(asked: u32) -> u64 {
     u64::from(if asked == 0 { DEFAULT } else { asked.min(MOST) })
 }
 
-/// -2 the earliest, -1 what comes next, or a sequence. None for anything else.
-pub(super) fn start(offset: i64) -> Option<Start> {
-    match offset {
-        -2 => Some(Start::Earliest),
-        -1 => Some(Start::Latest),
-        seq => u64::try_from(seq).ok().map(Start::Sequence),
+/// A time, where there is one; -2 the earliest, -1 what comes next, or a sequence. None for anything else.
+pub(super) fn start(offset: i64, time: Option<i64>) -> Option<Start> {
+    match (time, offset) {
+        (Some(time), _) => Some(Start::Time(time)),
+        (None, -2) => Some(Start::Earliest),
+        (None, -1) => Some(Start::Latest),
+        (None, seq) => u64::try_from(seq).ok().map(Start::Sequence),
     }
 }
 
 pub(super) async fn fetch(log: &SequenceLog, request: &FetchRequest) -> Result<FetchResponse, Status> {
     let partition = request.partition;
     let (first, end) = log.bounds(partition)?;
-    let start = start(request.offset).ok_or_else(|| {
+    let start = start(request.offset, request.time).ok_or_else(|| {
         let (stream, asked) = (log.name().to_string(), request.offset);
         Status::out_of_range(format!(
             "stream '{stream}', partition {partition}: there is no offset {asked}; it holds {first} up to, not including, \

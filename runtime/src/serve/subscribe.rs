@@ -61,7 +61,7 @@ fn join(log: &SequenceLog, open: &Open) -> Result<Consumer, Status> {
     check_name("group", &open.group)?;
     // 0 is what a client sends that does not set it: no message has it.
     let offset = if open.offset == 0 { -2 } else { open.offset };
-    let start = start(offset).ok_or_else(|| {
+    let start = start(offset, open.time).ok_or_else(|| {
         Status::out_of_range(format!("there is no offset {offset}; -2 is the earliest, -1 what comes next"))
     })?;
     let lease_ms = if open.lease_ms == 0 { LEASE_MS } else { open.lease_ms };
