@@ -6,10 +6,12 @@ mod common;
 use common::{Aim, Rows, median, quantile};
 use pelton::broker::{AckToken, Received};
 use pelton::config::{Config, HandlerConfig, InstancePolicy, Ordering};
+use pelton::events::Events;
 use pelton::handler::{Handler, HandlerMaker, Native};
 use pelton::host::Host;
 use pelton::message::{Batch, Entry, Handled, Message, Position};
 use pelton::metrics::HandlerMetrics;
+use pelton::outlet::Outlet;
 use pelton::pool::Pool;
 use pelton::slot::HandlerSlot;
 use pelton::stream::{CursorOptions, Stream, StreamOptions};
@@ -124,10 +126,11 @@ impl Bench {
         let pool = self.guests.block_on(async {
             let work = Work {
                 name: "bench".into(),
-                cursor: stream.cursor("bench", CursorOptions { ordering: Ordering::None }),
+                cursor: stream.cursor("bench", CursorOptions::ordered(Ordering::None)),
                 slot: Arc::new(HandlerSlot::new("1", maker, workers).await.unwrap()),
-                outputs: vec![Some(output.clone())],
+                outputs: vec![Some(Outlet::Buffer(output.clone()))],
                 dead: None,
+                events: Events::default(),
                 metrics: Arc::new(HandlerMetrics::default()),
                 tuning: Tuning::new(&config),
             };
@@ -136,7 +139,7 @@ impl Bench {
             pool
         });
         if echo {
-            let sink = output.cursor("sink", CursorOptions { ordering: Ordering::None });
+            let sink = output.cursor("sink", CursorOptions::ordered(Ordering::None));
             self.io.spawn(async move {
                 loop {
                     sink.next(0, pelton::stream::Limit::messages(1024)).await.settle();
@@ -223,7 +226,7 @@ fn calls(bench: &Bench, rows: &mut Rows) {
         let entries = bench.messages.iter().take(size).zip(1..);
         let entry = |(m, seq): (&Message, u64)| {
             let at = Position { partition: 0, seq };
-            Entry { at, attempt: 1, message: m.clone() }
+            Entry::new(at, 1, m.clone())
         };
         Batch { stream: "bench".into(), entries: entries.map(entry).collect() }
     };
@@ -261,10 +264,11 @@ fn steady(bench: &Bench, rows: &mut Rows) {
         let config = HandlerConfig::new("bench", Path::new(""), "bench");
         let work = Work {
             name: "bench".into(),
-            cursor: stream.cursor("bench", CursorOptions { ordering: Ordering::None }),
+            cursor: stream.cursor("bench", CursorOptions::ordered(Ordering::None)),
             slot: Arc::new(HandlerSlot::new("1", Box::new(module), 1).await.unwrap()),
             outputs: vec![None],
             dead: None,
+            events: Events::default(),
             metrics: Arc::new(HandlerMetrics::default()),
             tuning: Tuning::new(&config),
         };
@@ -293,10 +297,9 @@ fn steady(bench: &Bench, rows: &mut Rows) {
             let permits = stream.permits(EACH).await;
             let messages = bench.messages.iter().cycle().skip(tick % 1000).take(EACH);
             let now = begun.elapsed().as_secs_f64();
-            let received = messages.enumerate().map(|(i, m)| Received {
-                message: m.clone(),
-                token: AckToken { epoch: 1, tag: (tick * EACH + i) as u64 },
-            });
+            let received = messages
+                .enumerate()
+                .map(|(i, m)| Received::new(m.clone(), AckToken { epoch: 1, tag: (tick * EACH + i) as u64 }));
             let received: Vec<Received> = received.collect();
             at.extend(received.iter().map(|_| now));
             stream.append_received(permits, received);

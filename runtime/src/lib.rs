@@ -7,6 +7,9 @@
 //! |---|---|
 //! | [`message`] | messages, batches, outcomes: plain data |
 //! | [`stream`] | the sequence log that everything which holds messages is, its cursors and budgets |
+//! | [`log`] | the sequence log: what keeps its messages, in memory or on disk, and its readers |
+//! | [`events`] | what happens, told on one bus |
+//! | [`outlet`] | a stream, as those who append to it see it |
 //! | [`broker`] | sources and sinks, and the two loops that drive them |
 //! | [`handler`] | what handles a batch: the trait, and closures |
 //! | [`wasm`] | handlers in WebAssembly; the only place that names wasmtime |
@@ -23,10 +26,13 @@ pub mod broker;
 pub mod cli;
 pub mod config;
 pub mod dead;
+pub mod events;
 pub mod handler;
 pub mod host;
+pub mod log;
 pub mod message;
 pub mod metrics;
+pub mod outlet;
 pub mod pool;
 pub mod slot;
 pub mod stream;

@@ -35,7 +35,7 @@ async fn handled(module: &str, messages: &[Message]) -> Vec<Message> {
     let mut handler = WasmHandler::new(module).await.unwrap();
     let entries = messages.iter().zip(1..).map(|(message, seq)| {
         let at = Position { partition: 0, seq };
-        Entry { at, attempt: 1, message: message.clone() }
+        Entry::new(at, 1, message.clone())
     });
     let batch = Batch { stream: Arc::from("in"), entries: entries.collect() };
     let handled = handler.handle(&batch).await.unwrap();

@@ -64,7 +64,7 @@ async fn twenty_swaps_under_a_hundred_thousand_messages() {
         }
     }
     assert_eq!(written, MESSAGES);
-    let input = host.stream("in").unwrap().clone();
+    let input = host.stream("in").unwrap().buffer().unwrap().clone();
     let begun = Instant::now();
     while input.stats().appended < MESSAGES as u64 {
         assert!(begun.elapsed() < LIMIT, "{} of {MESSAGES} read", input.stats().appended);

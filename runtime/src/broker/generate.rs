@@ -41,7 +41,7 @@ impl GenerateSource {
         self.made += 1;
         self.builder.timestamp(now).header("n", self.made as i64);
         let message = self.builder.build(&self.body).map_err(|e| BrokerError::Fatal(e.into()))?;
-        Ok(Received { message, token: AckToken { epoch: 0, tag: self.made } })
+        Ok(Received::new(message, AckToken { epoch: 0, tag: self.made }))
     }
 }
 

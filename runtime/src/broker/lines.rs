@@ -84,7 +84,7 @@ impl Lines {
         }
         self.line += 1;
         let message = self.builder.timestamp(now).build(body).map_err(|e| BrokerError::Fatal(anyhow!(e)))?;
-        Ok(Received { message, token: AckToken { epoch: 0, tag: self.line } })
+        Ok(Received::new(message, AckToken { epoch: 0, tag: self.line }))
     }
 
     fn too_long(&self) -> BrokerError {

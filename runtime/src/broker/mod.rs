@@ -15,7 +15,7 @@ mod stdio;
 pub use backoff::Backoff;
 
 use crate::config::{SinkConfig, SourceConfig};
-use crate::message::Message;
+use crate::message::{Message, Position};
 use async_trait::async_trait;
 use std::time::Duration;
 
@@ -44,6 +44,17 @@ pub struct Received {
     pub message: Message,
     /// To settle it by.
     pub token: AckToken,
+    /// How often its reader has been given it, as far as the source knows, this time included; from 1.
+    pub attempt: u32,
+    /// Where it stands, where the source is a log of this host.
+    pub at: Option<Position>,
+}
+
+impl Received {
+    /// A message that is given for the first time.
+    pub fn new(message: Message, token: AckToken) -> Received {
+        Received { message, token, attempt: 1, at: None }
+    }
 }
 
 /// Why a source or sink stopped working; the variant decides what happens next.

@@ -1,7 +1,9 @@
 //! From a source into a stream, and the acknowledgements back. The only place where a source is connected again.
 
-use super::{Backoff, BrokerError, Source};
+use super::{Backoff, BrokerError, Received, Source};
+use crate::log::SequenceLog;
 use crate::stream::{Acks, Permits, Stream};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -51,13 +53,71 @@ impl Link {
     }
 }
 
+/// Where a source's messages go.
+pub enum Intake {
+    /// A buffer; its source waits until every cursor has settled them.
+    Buffer(Stream),
+    /// A log.
+    Log {
+        /// The log.
+        log: SequenceLog,
+        /// Its source waits only until they are stored.
+        on_append: bool,
+    },
+}
+
+/// Room for some messages.
+enum Room {
+    Buffer(Stream, Permits),
+    Log(SequenceLog, bool),
+}
+
+impl Intake {
+    fn name(&self) -> &Arc<str> {
+        match self {
+            Intake::Buffer(stream) => stream.name(),
+            Intake::Log { log, .. } => log.name(),
+        }
+    }
+
+    /// Waits for room.
+    async fn room(&self) -> Room {
+        match self {
+            Intake::Buffer(stream) => Room::Buffer(stream.clone(), stream.permits(MOST).await),
+            Intake::Log { log, on_append } => {
+                log.room().await;
+                Room::Log(log.clone(), *on_append)
+            }
+        }
+    }
+}
+
+impl Room {
+    fn messages(&self) -> usize {
+        match self {
+            Room::Buffer(_, permits) => permits.count(),
+            Room::Log(..) => MOST,
+        }
+    }
+
+    async fn fill(self, received: Vec<Received>) -> Result<(), BrokerError> {
+        match self {
+            Room::Buffer(stream, permits) => stream.append_received(permits, received),
+            Room::Log(log, on_append) => {
+                log.append_received(received, on_append).await.map_err(|e| BrokerError::Fatal(e.into()))?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// The most messages asked of a source at once.
 const MOST: usize = 1024;
 
 /// Moves messages from one source into one stream until it is told to close.
 pub struct Pump {
     source: Box<dyn Source>,
-    stream: Stream,
+    intake: Intake,
     acks: Acks,
     order: watch::Receiver<Order>,
     link: watch::Sender<Link>,
@@ -67,12 +127,12 @@ impl Pump {
     /// A pump that is not yet running.
     pub fn new(
         source: Box<dyn Source>,
-        stream: Stream,
+        intake: Intake,
         acks: Acks,
         order: watch::Receiver<Order>,
         link: watch::Sender<Link>,
     ) -> Pump {
-        Pump { source, stream, acks, order, link }
+        Pump { source, intake, acks, order, link }
     }
 
     /// Runs until told to close. A source that ends or fails for good only stops the reading.
@@ -98,7 +158,7 @@ impl Pump {
                 Err(e) => e,
             };
             attempt += 1;
-            let name = self.stream.name().clone();
+            let name = self.intake.name().clone();
             let wait = match lost {
                 BrokerError::Finished => {
                     self.link.send_replace(Link::Finished);
@@ -129,25 +189,25 @@ impl Pump {
 
     /// Reads while it may. `Ok` where the host wants no more. `received`: whether there was anything.
     async fn read(&mut self, received: &mut bool) -> Result<(), BrokerError> {
-        let mut permits: Option<Permits> = None;
+        let mut room: Option<Room> = None;
         loop {
-            match permits.take() {
+            match room.take() {
                 None => tokio::select! {
                     biased;
                     () = changed(&mut self.order) => return Ok(()),
                     Some(tokens) = self.acks.recv() => self.source.settle(&tokens).await?,
-                    granted = self.stream.permits(MOST) => permits = Some(granted),
+                    granted = self.intake.room() => room = Some(granted),
                     idle = self.source.idle() => idle?,
                 },
                 Some(granted) => tokio::select! {
                     biased;
                     () = changed(&mut self.order) => return Ok(()),
                     Some(tokens) = self.acks.recv() => {
-                        permits = Some(granted);
+                        room = Some(granted);
                         self.source.settle(&tokens).await?;
                     }
-                    batch = self.source.recv(granted.count()) => {
-                        self.stream.append_received(granted, batch?);
+                    batch = self.source.recv(granted.messages()) => {
+                        granted.fill(batch?).await?;
                         *received = true;
                     }
                 },

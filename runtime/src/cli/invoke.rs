@@ -70,7 +70,7 @@ async fn try_invoke(arguments: Arguments) -> anyhow::Result<u8> {
     let module = Module::load(&engine, None, &arguments.module, options).await?;
     let mut handler = WasmHandler::new(module).await?;
     let at = Position { partition: 0, seq: 1 };
-    let entries = vec![Entry { at, attempt: arguments.attempt, message }];
+    let entries = vec![Entry::new(at, arguments.attempt, message)];
     let handled = match handler.handle(&Batch { stream: Arc::from(arguments.stream), entries }).await {
         Ok(handled) => handled,
         Err(error) => {

@@ -37,7 +37,7 @@ pub(super) const DURABILITY: Durability = Durability::EveryBatch;
 /// Room for a reader that comes back to find what it missed, and for what comes in meanwhile.
 pub(super) const THRESHOLD: f64 = 0.8;
 /// A log that nobody limits is a log that somebody wants whole; what a reader has not seen is never given up unasked.
-pub(super) const RETENTION: Retention =
+pub(in crate::config) const RETENTION: Retention =
     Retention { bytes: None, age: None, settled: Keep::Keep, unsettled: Keep::Keep };
 /// As without storage: a source forgets a message only when it was handled.
 pub(super) const ACK: AckWhen = AckWhen::Settled;

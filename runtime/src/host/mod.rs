@@ -2,18 +2,23 @@
 
 mod load;
 mod report;
+mod storage;
 
 pub use report::{HandlerReport, Report};
 
 use self::load::{Loader, Reloader, load_all};
+use self::storage::{LogReader, SINK, buffer, cursor, intake, open_log};
 use crate::broker;
 use crate::broker::publisher::Publisher;
 use crate::broker::pump::{Link, Order, Pump};
-use crate::config::{Config, HandlerConfig, Ordering, StreamConfig};
+use crate::config::{Config, HandlerConfig, Ordering, Start, StreamConfig};
+use crate::events::Events;
 use crate::handler::HandlerMaker;
+use crate::log::SequenceLog;
 use crate::metrics::HandlerMetrics;
+use crate::outlet::Outlet;
 use crate::pool::Pool;
-use crate::stream::{Acks, CursorOptions, SafeWhen, Stream, StreamOptions};
+use crate::stream::{Acks, CursorOptions, CursorStats, DropReason, Stream, StreamStats};
 use crate::worker::{Tuning, Work};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -36,7 +41,10 @@ pub struct StartError {
 
 /// A running configuration.
 pub struct Host {
-    streams: Vec<(StreamConfig, Stream)>,
+    streams: Vec<(StreamConfig, Outlet)>,
+    /// Those of this host that read a log.
+    readers: Vec<LogReader>,
+    events: Events,
     handlers: Vec<RunningHandler>,
     pumps: Vec<Task>,
     publishers: Vec<Task>,
@@ -91,28 +99,47 @@ impl Host {
         let slots = slots.map_err(|e| fatal(e.into()))?.map_err(|reasons| StartError { reasons })?;
 
         let started = Instant::now();
+        let events = Events::default();
         let mut streams = Vec::new();
         let mut acks: Vec<Option<Acks>> = Vec::new();
+        let mut reasons = Vec::new();
         for stream in &config.streams {
-            let (made, ack) = Stream::with_acks(&stream.name, options(stream, &handlers));
-            streams.push((stream.clone(), made));
-            acks.push(Some(ack));
+            match open_log(stream, &events).await {
+                Ok(Some(log)) => {
+                    acks.push(log.take_acks());
+                    streams.push((stream.clone(), Outlet::Log(log)));
+                }
+                Ok(None) => {
+                    let (made, ack) = buffer(stream, &handlers);
+                    acks.push(Some(ack));
+                    streams.push((stream.clone(), Outlet::Buffer(made)));
+                }
+                Err(error) => reasons.push(error.to_string()),
+            }
         }
-        let find = |name: &str| streams.iter().find(|(c, _)| c.name == name).map(|(_, s)| s.clone());
+        if !reasons.is_empty() {
+            return Err(StartError { reasons });
+        }
+        let find = |name: &str| streams.iter().find(|(c, _)| c.name == name);
+        let outlet = |name: &String| find(name).map(|(_, outlet)| outlet.clone());
+        let refused = |e: crate::log::LogError| StartError { reasons: vec![e.to_string()] };
+        let mut readers = Vec::new();
 
         // Every reader must be there before the first message: who has to settle a message is fixed when it comes in.
         let mut pools = Vec::new();
         for (handler, slot) in handlers.iter().zip(slots) {
-            let Some(stream) = find(&handler.stream) else { continue };
+            let Some((config, stream)) = find(&handler.stream) else { continue };
+            let reads = CursorOptions { ordering: handler.ordering, deliver: handler.deliver };
             let work = Work {
                 name: Arc::from(handler.name.as_str()),
-                cursor: stream.cursor(&handler.name, CursorOptions { ordering: handler.ordering }),
+                cursor: cursor(config, stream, &handler.name, handler.start, reads, &mut readers).map_err(refused)?,
                 slot: Arc::new(slot),
                 outputs: std::iter::once(handler.output.as_ref())
                     .chain(handler.outputs.values().map(Some))
-                    .map(|name| name.and_then(|n| find(n)))
+                    .map(|name| name.and_then(outlet))
                     .collect(),
-                dead: handler.dead_letter.as_ref().and_then(|n| find(n)),
+                dead: handler.dead_letter.as_ref().and_then(outlet),
+                events: events.clone(),
                 metrics: Arc::new(HandlerMetrics::default()),
                 tuning: Tuning::new(handler),
             };
@@ -121,7 +148,8 @@ impl Host {
         let mut publishers = Vec::new();
         for (config, stream) in &streams {
             if let Some(to) = &config.to {
-                let cursor = stream.cursor("sink", CursorOptions { ordering: Ordering::None });
+                let reads = CursorOptions::ordered(Ordering::None);
+                let cursor = cursor(config, stream, SINK, Start::Earliest, reads, &mut readers).map_err(refused)?;
                 let sink = broker::sink(to);
                 publishers
                     .push(Task::start(&config.name, |order, link| Publisher::new(sink, cursor, order, link).run()));
@@ -144,19 +172,41 @@ impl Host {
                 watchers.push(guests.spawn(reloader.run()));
             }
         }
+        readers.iter_mut().for_each(LogReader::start);
         let mut pumps = Vec::new();
         for ((config, stream), acks) in streams.iter().zip(&mut acks) {
             if let (Some(from), Some(acks)) = (&config.from, acks.take()) {
-                let (source, stream) = (broker::source(from), stream.clone());
-                pumps.push(Task::start(&config.name, |order, link| Pump::new(source, stream, acks, order, link).run()));
+                let (source, intake) = (broker::source(from), intake(config, stream));
+                pumps.push(Task::start(&config.name, |order, link| Pump::new(source, intake, acks, order, link).run()));
             }
         }
-        Ok(Host { streams, handlers: pools, pumps, publishers, reload, watchers, _guests: runtime, started })
+        Ok(Host {
+            streams,
+            readers,
+            events,
+            handlers: pools,
+            pumps,
+            publishers,
+            reload,
+            watchers,
+            _guests: runtime,
+            started,
+        })
     }
 
     /// A stream by its name.
-    pub fn stream(&self, name: &str) -> Option<&Stream> {
+    pub fn stream(&self, name: &str) -> Option<&Outlet> {
         self.streams.iter().find(|(c, _)| c.name == name).map(|(_, s)| s)
+    }
+
+    /// The streams that keep their messages.
+    pub fn logs(&self) -> impl Iterator<Item = &SequenceLog> {
+        self.streams.iter().filter_map(|(_, outlet)| outlet.log())
+    }
+
+    /// What happens here.
+    pub fn events(&self) -> &Events {
+        &self.events
     }
 
     /// A handler's pool by its name: to resize it, and to see what its workers share.
@@ -182,12 +232,32 @@ impl Host {
             // An error means that the pump is gone, which is over as well.
             let _ = link.wait_for(Link::is_over).await;
         }
-        self.drained().await;
+        loop {
+            let before = self.appended();
+            self.drained().await;
+            for reader in &self.readers {
+                // A reader that was removed has nothing left to settle.
+                let _ = reader.log.caught_up(&reader.name).await;
+            }
+            if self.appended() == before {
+                return;
+            }
+        }
     }
 
-    /// Waits until some sink has stopped for good.
+    /// Waits until some sink, or a log, has stopped for good.
     async fn sink_failed(&self) {
         let mut waits = tokio::task::JoinSet::new();
+        for log in self.logs().cloned() {
+            waits.spawn(async move {
+                log.failed().await;
+                true
+            });
+        }
+        for reader in self.readers.iter().filter_map(|r| r.pump.as_ref()) {
+            let mut link = reader.link.clone();
+            waits.spawn(async move { link.wait_for(|l| matches!(l, Link::Failed(_))).await.is_ok() });
+        }
         for publisher in &self.publishers {
             let mut link = publisher.link.clone();
             waits.spawn(async move { link.wait_for(|l| matches!(l, Link::Failed(_))).await.is_ok() });
@@ -200,12 +270,12 @@ impl Host {
         std::future::pending().await
     }
 
-    /// Waits until no stream holds a message. Handlers move messages downstream only, so two looks that find nothing with
+    /// Waits until no buffer holds a message; logs keep theirs. Handlers move messages downstream only, so two looks that find nothing with
     /// nothing appended in between find nothing at all.
     async fn drained(&self) {
         loop {
             let before = self.appended();
-            for (_, stream) in &self.streams {
+            for stream in self.buffers() {
                 stream.drained().await;
             }
             if self.appended() == before {
@@ -214,13 +284,27 @@ impl Host {
         }
     }
 
+    /// Everything that holds messages only until they are settled.
+    fn buffers(&self) -> impl Iterator<Item = &Stream> {
+        let own = self.streams.iter().filter_map(|(_, outlet)| outlet.buffer());
+        own.chain(self.readers.iter().map(|r| &r.window))
+    }
+
     fn appended(&self) -> u64 {
-        self.streams.iter().map(|(_, s)| s.stats().appended).sum()
+        let logged: u64 = self.logs().map(SequenceLog::appended).sum();
+        logged + self.buffers().map(|s| s.stats().appended).sum::<u64>()
+    }
+
+    /// What reads and writes outside, and what reads the logs.
+    fn tasks(&self) -> impl Iterator<Item = &Task> {
+        let readers = self.readers.iter().filter_map(|r| r.pump.as_ref());
+        self.publishers.iter().chain(readers).chain(&self.pumps)
     }
 
     /// Whether some connection has stopped for good.
     pub fn has_failed(&self) -> bool {
-        self.pumps.iter().chain(&self.publishers).any(|t| matches!(*t.link.borrow(), Link::Failed(_)))
+        let failed = |t: &Task| matches!(*t.link.borrow(), Link::Failed(_));
+        self.tasks().any(failed) || self.logs().any(|log| log.failure().is_some())
     }
 
     /// Stops reading, lets what is inside be handled and settled for at most `limit`, and closes. Returns how many messages
@@ -228,10 +312,11 @@ impl Host {
     pub async fn shutdown(mut self, limit: Duration) -> (Report, usize) {
         let end = Instant::now() + limit;
         self.watchers.iter().for_each(JoinHandle::abort);
-        for pump in &self.pumps {
+        let reading = || self.pumps.iter().chain(self.readers.iter().filter_map(|r| r.pump.as_ref()));
+        for pump in reading() {
             pump.order.send_replace(Order::Drain);
         }
-        for pump in &self.pumps {
+        for pump in reading() {
             // What a pump is just receiving must be inside before anyone says that nothing is.
             let _ = timeout_at(end, pump.link.clone().wait_for(Link::has_stopped)).await;
         }
@@ -249,14 +334,23 @@ impl Host {
         let report = self.report();
         // Workers that are still inside a call are ended with their pool.
         self.handlers.clear();
-        let closing = self.publishers.iter_mut().chain(&mut self.pumps);
+        // What a sink confirms settles in the log, and that tells the log's source.
+        let readers = self.readers.iter_mut().filter_map(|r| r.pump.as_mut());
+        let closing = self.publishers.iter_mut().chain(readers).chain(&mut self.pumps);
         let grace = Instant::now() + Duration::from_secs(2);
         for task in closing {
             task.order.send_replace(Order::Close);
             // One that hangs is ended when it is dropped.
             let _ = timeout_at(grace, &mut task.task).await;
         }
-        let left = self.streams.iter().map(|(_, s)| s.stats().messages).sum();
+        let left = self.buffers().map(|s| s.stats().messages).sum();
+        let logs: Vec<SequenceLog> = self.logs().cloned().collect();
+        for log in &logs {
+            log.close().await;
+        }
+        drop(self);
+        // The last one waits for what is being written.
+        let _ = tokio::task::spawn_blocking(move || drop(logs)).await;
         (report, left)
     }
 
@@ -275,7 +369,7 @@ impl Host {
                 dropped: m.dropped.get(),
                 p50: m.time.quantile(0.5),
                 p99: m.time.quantile(0.99),
-                lag: work.cursor.stats().lag,
+                lag: self.lag(handler),
                 generation: work.slot.current().number(),
                 workers: handler.pool.size(),
             });
@@ -284,12 +378,20 @@ impl Host {
             Link::Failed(why) => Some((t.stream.clone(), why.clone())),
             _ => None,
         };
+        let poisoned = |log: &SequenceLog| Some((log.name().to_string(), log.failure()?.to_string()));
         Report {
             elapsed: self.started.elapsed(),
-            streams: self.streams.iter().map(|(c, s)| (c.name.clone(), s.stats())).collect(),
+            streams: self.streams.iter().map(|(c, s)| (c.name.clone(), stats(s))).collect(),
             handlers,
-            failed: self.pumps.iter().chain(&self.publishers).filter_map(failed).collect(),
+            failed: self.tasks().filter_map(failed).chain(self.logs().filter_map(poisoned)).collect(),
         }
+    }
+
+    fn lag(&self, handler: &RunningHandler) -> u64 {
+        let name = &handler.config.name;
+        let reader = self.readers.iter().find(|r| r.name == *name);
+        let lag = reader.and_then(|r| r.log.lag(name).ok());
+        lag.unwrap_or_else(|| handler.pool.work().cursor.stats().lag)
     }
 }
 
@@ -329,15 +431,23 @@ impl Task {
     }
 }
 
-fn options(stream: &StreamConfig, handlers: &[HandlerConfig]) -> StreamOptions {
-    let emits = |h: &HandlerConfig| {
-        h.output.iter().chain(h.outputs.values()).chain(&h.dead_letter).any(|name| *name == stream.name)
+fn stats(outlet: &Outlet) -> StreamStats {
+    let log = match outlet {
+        Outlet::Buffer(stream) => return stream.stats(),
+        Outlet::Log(log) => log,
     };
-    StreamOptions {
-        messages: stream.buffer.messages,
-        bytes: stream.buffer.bytes,
-        when_full: stream.buffer.when_full,
-        safe: SafeWhen::Settled,
-        shared: stream.from.is_some() && handlers.iter().any(emits),
-    }
+    let cursors = log.groups().into_iter().map(|g| CursorStats {
+        name: g.name,
+        watermark: g.watermarks.into_iter().min().unwrap_or(0),
+        lag: g.lag,
+        in_flight: usize::try_from(g.in_flight).unwrap_or(usize::MAX),
+        delayed: 0,
+        abandoned: 0,
+    });
+    let mut stats = StreamStats::default();
+    stats.messages = usize::try_from(log.messages()).unwrap_or(usize::MAX);
+    (stats.bytes, stats.appended, stats.tail) = (log.bytes(), log.appended(), log.appended() + 1);
+    stats.cursors = cursors.collect();
+    stats.count_dropped(DropReason::BufferFull, log.dropped());
+    stats
 }

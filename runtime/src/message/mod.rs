@@ -12,10 +12,12 @@
 //! ```
 
 mod builder;
+mod group;
 mod shape;
 mod value;
 
 pub use builder::{MessageBuilder, MessageTooLarge};
+pub use group::{GROUP, GROUP_END, GROUP_SIZE, GroupMark, GroupOf};
 pub use shape::{Field, Shape, Shapes};
 pub use value::{Kind, Value};
 
@@ -170,6 +172,15 @@ pub struct Entry {
     pub attempt: u32,
     /// The message.
     pub message: Message,
+    /// Its place in the buffer that it was read from, which is another where the buffer stands before a log.
+    pub(crate) slot: u64,
+}
+
+impl Entry {
+    /// A message at its place.
+    pub fn new(at: Position, attempt: u32, message: Message) -> Entry {
+        Entry { at, attempt, message, slot: at.seq }
+    }
 }
 
 /// Messages of one stream in rising order, handled in one call.

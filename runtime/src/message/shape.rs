@@ -1,4 +1,4 @@
-use super::{KEY, Kind};
+use super::{GROUP, KEY, Kind};
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
@@ -17,14 +17,16 @@ pub struct Shape {
     subject: Arc<str>,
     fields: Box<[Field]>,
     key: Option<usize>,
+    grouped: bool,
     bytes: usize,
 }
 
 impl Shape {
     pub(crate) fn new(subject: Arc<str>, fields: Box<[Field]>) -> Shape {
         let key = fields.iter().position(|f| &*f.name == KEY);
+        let grouped = fields.iter().any(|f| &*f.name == GROUP);
         let bytes = subject.len() + fields.iter().map(|f| f.name.len()).sum::<usize>();
-        Shape { subject, fields, key, bytes }
+        Shape { subject, fields, key, grouped, bytes }
     }
 
     /// The shape of a message with neither subject nor headers.
@@ -46,6 +48,11 @@ impl Shape {
     /// How long the subject and the names are together.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Whether there is a header that names a message group.
+    pub(crate) fn is_grouped(&self) -> bool {
+        self.grouped
     }
 
     /// Which field is the key.

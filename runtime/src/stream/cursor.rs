@@ -1,7 +1,7 @@
 use super::Inner;
 use super::delivery::Delivery;
 use super::state::{CursorStats, State};
-use crate::config::Ordering;
+use crate::config::{Deliver, Ordering};
 use crate::message::Batch;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,11 +13,20 @@ use tokio::time::Instant;
 pub struct CursorOptions {
     /// What order its workers keep.
     pub ordering: Ordering,
+    /// Whether message groups come whole, each in a delivery of its own.
+    pub deliver: Deliver,
+}
+
+impl CursorOptions {
+    /// Messages, in this order.
+    pub fn ordered(ordering: Ordering) -> CursorOptions {
+        CursorOptions { ordering, deliver: Deliver::Messages }
+    }
 }
 
 impl Default for CursorOptions {
     fn default() -> CursorOptions {
-        CursorOptions { ordering: Ordering::None }
+        CursorOptions::ordered(Ordering::None)
     }
 }
 
@@ -52,12 +61,12 @@ pub struct Attempt {
 pub struct Cursor {
     stream: Arc<Inner>,
     id: usize,
-    ordering: Ordering,
+    options: CursorOptions,
 }
 
 impl Cursor {
-    pub(super) fn new(stream: Arc<Inner>, id: usize, ordering: Ordering) -> Cursor {
-        Cursor { stream, id, ordering }
+    pub(super) fn new(stream: Arc<Inner>, id: usize, options: CursorOptions) -> Cursor {
+        Cursor { stream, id, options }
     }
 
     /// The name of the stream that it reads.
@@ -67,7 +76,12 @@ impl Cursor {
 
     /// The order it keeps.
     pub fn ordering(&self) -> Ordering {
-        self.ordering
+        self.options.ordering
+    }
+
+    /// Whether message groups come whole.
+    pub fn delivers_groups(&self) -> bool {
+        matches!(self.options.deliver, Deliver::Groups { .. })
     }
 
     /// Waits for messages and takes those that are there, up to `limit`. Cancel-safe: a dropped call has taken nothing.
@@ -134,7 +148,7 @@ impl Cursor {
         let State { slots, readers, fired, .. } = &mut *state;
         let Some(reader) = readers.get_mut(self.id) else { return Err(None) };
         reader.promote(Instant::now());
-        let entries = reader.take(worker, limit, slots);
+        let (entries, incomplete) = reader.take(worker, limit, slots);
         reader.wake(&mut fired.wake);
         let due = reader.next_due();
         let fired = state.take_fired();
@@ -144,7 +158,7 @@ impl Cursor {
             return Err(due);
         }
         let batch = Batch { stream: self.stream.name.clone(), entries };
-        Ok(Delivery::new(self.stream.clone(), self.id, batch))
+        Ok(Delivery::new(self.stream.clone(), self.id, batch, incomplete))
     }
 
     fn notify(&self, worker: usize) -> Arc<Notify> {

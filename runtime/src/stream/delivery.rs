@@ -31,18 +31,24 @@ pub enum Fate {
 pub struct Delivery {
     claim: Claim,
     batch: Batch,
+    incomplete: Option<String>,
 }
 
 impl Delivery {
-    pub(super) fn new(stream: Arc<Inner>, reader: usize, batch: Batch) -> Delivery {
+    pub(super) fn new(stream: Arc<Inner>, reader: usize, batch: Batch, incomplete: Option<String>) -> Delivery {
         let mut all = Vec::new();
-        batch.entries.iter().for_each(|e| runs::push(&mut all, e.at.seq));
-        Delivery { claim: Claim { stream, reader, runs: all, called: false }, batch }
+        batch.entries.iter().for_each(|e| runs::push(&mut all, e.slot));
+        Delivery { claim: Claim { stream, reader, runs: all, called: false }, batch, incomplete }
     }
 
     /// The messages.
     pub fn batch(&self) -> &Batch {
         &self.batch
+    }
+
+    /// Why the messages are a group that did not become whole; none where they are.
+    pub fn incomplete(&self) -> Option<&str> {
+        self.incomplete.as_deref()
     }
 
     /// All messages are done with.
@@ -62,7 +68,7 @@ impl Delivery {
         let State { readers, .. } = &mut *state;
         if let Some(reader) = readers.get_mut(self.claim.reader) {
             for (i, entry) in self.batch.entries.iter().enumerate() {
-                let seq = entry.at.seq;
+                let seq = entry.slot;
                 let fate = fates.get(i).copied().unwrap_or(Fate::NotBegun);
                 match fate {
                     Fate::Settle => runs::push(&mut now, seq),

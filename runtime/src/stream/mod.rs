@@ -12,13 +12,15 @@
 //! Lock order: a stream's state is never held while another stream's is taken; whatever crosses streams is collected
 //! under the lock and fired after it.
 
+pub(crate) mod assembly;
 mod cursor;
 mod delivery;
 pub mod disk;
+mod groups;
 mod ledger;
 mod permits;
 mod reader;
-mod runs;
+pub(crate) mod runs;
 mod shards;
 mod slots;
 mod state;
@@ -136,8 +138,8 @@ impl Stream {
     /// A further reader. Messages that are already in gate nothing by it: it starts behind them, but where no cursor was
     /// there before it, it gets them all.
     pub fn cursor(&self, name: &str, options: CursorOptions) -> Cursor {
-        let id = self.0.lock().add_cursor(name, options.ordering);
-        Cursor::new(self.0.clone(), id, options.ordering)
+        let id = self.0.lock().add_cursor(name, options);
+        Cursor::new(self.0.clone(), id, options)
     }
 
     /// Appends in order, waiting for room where the stream says `block`, and returns the last sequence that went in, or
@@ -203,7 +205,7 @@ impl Stream {
                 if full {
                     state.drop_received(r.token, DropReason::BufferFull);
                 } else {
-                    state.push(r.message, Some(r.token));
+                    state.push_received(r);
                 }
             }
             state.appended();

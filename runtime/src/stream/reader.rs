@@ -1,9 +1,10 @@
-use super::cursor::{Attempt, Limit};
+use super::cursor::{Attempt, CursorOptions, Limit};
+use super::groups::Groups;
 use super::runs::Settled;
 use super::shards::{Queued, SHARDS, Shards, order_key};
 use super::slots::{Slot, Slots};
 use super::state::CursorStats;
-use crate::config::Ordering;
+use crate::config::{Deliver, Ordering};
 use crate::message::{Entry, Message, Position};
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, HashMap};
@@ -36,14 +37,18 @@ enum Order {
     Sharded(Shards),
     /// One shard, one key.
     Total(Shards),
+    /// Whole message groups.
+    Groups(Groups),
 }
 
 impl Reader {
-    pub(super) fn new(name: &str, start: u64, ordering: Ordering) -> Reader {
-        let order = match ordering {
-            Ordering::None => Order::None { again: BTreeSet::new(), wake: Arc::default(), new: false },
-            Ordering::Key => Order::Sharded(Shards::new(SHARDS)),
-            Ordering::Total => Order::Total(Shards::new(1)),
+    pub(super) fn new(name: &str, start: u64, options: CursorOptions) -> Reader {
+        let ordering = options.ordering;
+        let order = match (options.deliver, ordering) {
+            (Deliver::Groups { timeout, most }, _) => Order::Groups(Groups::new(timeout, most)),
+            (_, Ordering::None) => Order::None { again: BTreeSet::new(), wake: Arc::default(), new: false },
+            (_, Ordering::Key) => Order::Sharded(Shards::new(SHARDS)),
+            (_, Ordering::Total) => Order::Total(Shards::new(1)),
         };
         Reader {
             name: Arc::from(name),
@@ -75,6 +80,11 @@ impl Reader {
                 let key = slot.message.as_ref().and_then(|m| order_key(self.ordering, m));
                 shards.route(Queued { seq, key });
             }
+            Order::Groups(groups) => {
+                if let Some(message) = &slot.message {
+                    groups.add(seq, message);
+                }
+            }
         }
     }
 
@@ -82,6 +92,7 @@ impl Reader {
         match &mut self.order {
             Order::None { new, wake, .. } => fired.extend(std::mem::take(new).then(|| wake.clone())),
             Order::Sharded(shards) | Order::Total(shards) => shards.wake(fired),
+            Order::Groups(groups) => groups.wake(fired),
         }
     }
 
@@ -89,6 +100,7 @@ impl Reader {
         match &mut self.order {
             Order::None { wake, .. } => wake.clone(),
             Order::Sharded(shards) | Order::Total(shards) => shards.notify(worker),
+            Order::Groups(groups) => groups.notify(),
         }
     }
 
@@ -97,6 +109,7 @@ impl Reader {
             // A worker that retires may have taken the wake-up that was meant for another.
             Order::None { new, .. } => *new = true,
             Order::Sharded(shards) | Order::Total(shards) => shards.assign(workers),
+            Order::Groups(groups) => groups.look_again(),
         }
     }
 
@@ -110,24 +123,38 @@ impl Reader {
             match &mut self.order {
                 Order::None { again, .. } => drop(again.insert(seq)),
                 Order::Sharded(shards) | Order::Total(shards) => shards.due(Queued { seq, key }),
+                Order::Groups(groups) => groups.back(seq),
             }
         }
-        before > self.delayed.len()
+        let expired = if let Order::Groups(groups) = &mut self.order { groups.expire(now) } else { false };
+        expired || before > self.delayed.len()
     }
 
     pub(super) fn available(&self, worker: usize, tail: u64) -> usize {
         match &self.order {
             Order::None { again, .. } => again.len() + usize::try_from(tail - self.next).unwrap_or(usize::MAX),
             Order::Sharded(shards) | Order::Total(shards) => shards.queued(worker),
+            // A group waits for no other.
+            Order::Groups(groups) => {
+                if groups.is_ready() {
+                    usize::MAX
+                } else {
+                    0
+                }
+            }
         }
     }
 
     pub(super) fn next_due(&self) -> Option<Instant> {
-        self.delayed.peek().map(|Reverse((due, _, _))| *due)
+        let delayed = self.delayed.peek().map(|Reverse((due, _, _))| *due);
+        let group = if let Order::Groups(groups) = &self.order { groups.due() } else { None };
+        delayed.into_iter().chain(group).min()
     }
 
-    pub(super) fn take(&mut self, worker: usize, limit: Limit, slots: &Slots) -> Vec<Entry> {
+    /// Messages, and why they are a message group that is not whole.
+    pub(super) fn take(&mut self, worker: usize, limit: Limit, slots: &Slots) -> (Vec<Entry>, Option<String>) {
         let mut taken = Taken::new(limit);
+        let mut incomplete = None;
         match &mut self.order {
             Order::None { again, new, .. } => {
                 while let Some(seq) = again.first().copied()
@@ -159,18 +186,33 @@ impl Reader {
                     }
                 }
             }
+            Order::Groups(groups) => {
+                taken = Taken::new(Limit::messages(usize::MAX));
+                while taken.entries.is_empty()
+                    && let Some((seqs, reason)) = groups.take()
+                {
+                    for seq in seqs {
+                        if slots.get(seq).is_none_or(|s| s.message.is_none()) {
+                            groups.finished(seq);
+                        }
+                        taken.add(seq, slots, &self.attempts);
+                        self.next = self.next.max(seq + 1);
+                    }
+                    incomplete = reason;
+                }
+            }
         }
         self.in_flight += taken.entries.len();
         let mut entries = taken.entries;
-        if !entries.is_sorted_by_key(|e| e.at) {
-            entries.sort_unstable_by_key(|e| e.at);
+        if !entries.is_sorted_by_key(|e| e.slot) {
+            entries.sort_unstable_by_key(|e| e.slot);
         }
-        entries
+        (entries, incomplete)
     }
 
     /// How the shards know a message.
     pub(super) fn queued(&self, entry: &Entry) -> Queued {
-        self.queued_as(entry.at.seq, &entry.message)
+        self.queued_as(entry.slot, &entry.message)
     }
 
     fn queued_as(&self, seq: u64, message: &Message) -> Queued {
@@ -180,8 +222,10 @@ impl Reader {
     /// The call with this message has ended with a final verdict.
     pub(super) fn finished(&mut self, entry: &Entry) {
         let q = self.queued(entry);
-        if let Order::Sharded(shards) | Order::Total(shards) = &mut self.order {
-            shards.finished(q);
+        match &mut self.order {
+            Order::None { .. } => {}
+            Order::Sharded(shards) | Order::Total(shards) => shards.finished(q),
+            Order::Groups(groups) => groups.finished(q.seq),
         }
     }
 
@@ -195,6 +239,7 @@ impl Reader {
             // The one who sleeps until the next due message must look again.
             Order::None { new, .. } => *new = true,
             Order::Sharded(shards) | Order::Total(shards) => shards.park(q),
+            Order::Groups(groups) => groups.look_again(),
         }
     }
 
@@ -213,6 +258,7 @@ impl Reader {
                 *new = true;
             }
             Order::Sharded(shards) | Order::Total(shards) => shards.put_back(many),
+            Order::Groups(groups) => many.iter().for_each(|q| groups.back(q.seq)),
         }
     }
 
@@ -225,6 +271,10 @@ impl Reader {
             Order::Sharded(shards) | Order::Total(shards) if called => {
                 self.in_flight = self.in_flight.saturating_sub(queued.len());
                 shards.route_back(queued);
+            }
+            Order::Groups(groups) if called => {
+                self.in_flight = self.in_flight.saturating_sub(queued.len());
+                groups.again(queued.into_iter().map(|q| q.seq).collect());
             }
             _ => self.put_back(queued),
         }
@@ -274,7 +324,8 @@ impl Taken {
 
     /// False where it does not fit any more.
     fn add(&mut self, seq: u64, slots: &Slots, attempts: &HashMap<u64, Attempt>) -> bool {
-        let Some(message) = slots.get(seq).and_then(|s| s.message.as_ref()) else { return true };
+        let Some(slot) = slots.get(seq) else { return true };
+        let Some(message) = slot.message.as_ref() else { return true };
         let before = if attempts.is_empty() { None } else { attempts.get(&seq) };
         let alone = before.is_some_and(|a| a.alone);
         let bytes = self.bytes.saturating_add(message.weight());
@@ -285,8 +336,8 @@ impl Taken {
         self.alone = alone;
         self.bytes = bytes;
         let attempt = before.map_or(1, |a| a.count.saturating_add(1));
-        let at = Position { partition: 0, seq };
-        self.entries.push(Entry { at, attempt, message: message.clone() });
+        let at = slot.at.unwrap_or(Position { partition: 0, seq });
+        self.entries.push(Entry { at, attempt, message: message.clone(), slot: seq });
         true
     }
 }

@@ -1,5 +1,5 @@
 use crate::broker::AckToken;
-use crate::message::Message;
+use crate::message::{Message, Position};
 use std::collections::{BTreeMap, VecDeque};
 
 /// One message in memory, and who has yet to settle it.
@@ -7,6 +7,8 @@ pub(super) struct Slot {
     /// None once all have settled it.
     pub(super) message: Option<Message>,
     pub(super) token: Option<AckToken>,
+    /// Where it stands in the log that it was read from.
+    pub(super) at: Option<Position>,
     /// How many cursors have yet to settle it.
     pub(super) waiting: u32,
     /// Whether any of them rejected it with nowhere to keep it.

@@ -1,10 +1,10 @@
+use super::cursor::{Attempt, CursorOptions};
 use super::ledger::Ledger;
 use super::reader::Reader;
 use super::slots::{Slot, Slots};
 use super::{Pending, SafeWhen, StreamOptions, WhenFull};
-use crate::broker::{Ack, AckToken};
-use crate::config::Ordering;
-use crate::message::Message;
+use crate::broker::{Ack, AckToken, Received};
+use crate::message::{Message, Position};
 use std::ops::Range;
 use std::sync::Arc;
 use tokio::sync::Notify;
@@ -49,6 +49,12 @@ pub struct StreamStats {
 }
 
 impl StreamStats {
+    pub(crate) fn count_dropped(&mut self, reason: DropReason, messages: u64) {
+        if let Some(n) = self.dropped.get_mut(reason as usize) {
+            *n += messages;
+        }
+    }
+
     /// Messages dropped for this reason.
     pub fn dropped_by(&self, reason: DropReason) -> u64 {
         self.dropped.get(reason as usize).copied().unwrap_or(0)
@@ -111,11 +117,11 @@ impl State {
         }
     }
 
-    pub(super) fn add_cursor(&mut self, name: &str, ordering: Ordering) -> usize {
+    pub(super) fn add_cursor(&mut self, name: &str, options: CursorOptions) -> usize {
         let tail = self.slots.tail();
         if self.readers.is_empty() {
             let oldest = self.slots.all_mut().next().map_or(tail, |(seq, _)| seq);
-            let mut reader = Reader::new(name, oldest, ordering);
+            let mut reader = Reader::new(name, oldest, options);
             let mut next = oldest;
             for (seq, slot) in self.slots.all_mut() {
                 slot.waiting = 1;
@@ -126,7 +132,7 @@ impl State {
             (next..tail).for_each(|dropped| reader.skipped(dropped));
             self.readers.push(reader);
         } else {
-            self.readers.push(Reader::new(name, tail, ordering));
+            self.readers.push(Reader::new(name, tail, options));
         }
         self.readers.len() - 1
     }
@@ -162,10 +168,21 @@ impl State {
     }
 
     pub(super) fn push(&mut self, message: Message, token: Option<AckToken>) -> u64 {
+        self.push_slot(message, token, None, 1)
+    }
+
+    pub(super) fn push_received(&mut self, r: Received) -> u64 {
+        self.push_slot(r.message, Some(r.token), r.at, r.attempt)
+    }
+
+    fn push_slot(&mut self, message: Message, token: Option<AckToken>, at: Option<Position>, attempt: u32) -> u64 {
         self.bytes += message.weight();
         let waiting = self.readers.len() as u32;
-        let seq = self.slots.push(Slot { message: Some(message), token, waiting, rejected: false });
+        let seq = self.slots.push(Slot { message: Some(message), token, at, waiting, rejected: false });
         for reader in &mut self.readers {
+            if attempt > 1 {
+                reader.attempts.insert(seq, Attempt { count: attempt - 1, first_failed: 0, alone: false });
+            }
             if let Some(slot) = self.slots.get(seq) {
                 reader.route(seq, slot);
             }

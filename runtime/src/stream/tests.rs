@@ -33,7 +33,7 @@ async fn every_cursor_sees_every_message_and_the_last_one_acknowledges() {
     let (a, b) = (stream.cursor("a", CursorOptions::default()), stream.cursor("b", CursorOptions::default()));
     let permits = stream.permits(2).await;
     let token = |tag| AckToken { epoch: 1, tag };
-    let received = |tag| Received { message: message("x"), token: token(tag) };
+    let received = |tag| Received::new(message("x"), token(tag));
     stream.append_received(permits, vec![received(7), received(8)]);
     a.next(0, Limit::messages(10)).await.settle();
     assert!(acks.try_recv().is_err(), "the other cursor has not settled anything");
@@ -182,7 +182,7 @@ async fn the_first_reader_gets_what_is_there_whatever_order_it_keeps() {
     for ordering in [Ordering::None, Ordering::Key, Ordering::Total] {
         let stream = Stream::new("s", options(4, WhenFull::DropOldest));
         stream.append(messages(6)).await;
-        let cursor = stream.cursor("late", CursorOptions { ordering });
+        let cursor = stream.cursor("late", CursorOptions::ordered(ordering));
         let delivery = cursor.next(0, Limit::messages(9)).await;
         assert_eq!(bodies(&delivery), ["2", "3", "4", "5"]);
         delivery.settle();
@@ -202,7 +202,7 @@ async fn what_a_source_has_reserved_does_not_keep_a_large_message_out() {
 #[tokio::test(start_paused = true)]
 async fn a_delayed_message_of_a_moved_shard_wakes_its_new_owner() {
     let stream = Stream::new("s", StreamOptions::default());
-    let cursor = Arc::new(stream.cursor("c", CursorOptions { ordering: Ordering::Key }));
+    let cursor = Arc::new(stream.cursor("c", CursorOptions::ordered(Ordering::Key)));
     cursor.assign(2);
     // A key whose shard belongs to worker 1.
     let keyed = (0u8..).map(|k| Message::builder().key(&[k]).build(b"m").unwrap());
@@ -318,7 +318,7 @@ impl Run {
         let room = if when_full == WhenFull::Block { 64 } else { 6 };
         let (stream, acks) = Stream::with_acks("s", options(room, when_full));
         let cursors: Vec<Cursor> =
-            (0..cursors).map(|i| stream.cursor(&i.to_string(), CursorOptions { ordering })).collect();
+            (0..cursors).map(|i| stream.cursor(&i.to_string(), CursorOptions::ordered(ordering))).collect();
         let workers = vec![1; cursors.len()];
         Run {
             stream,
@@ -389,7 +389,7 @@ impl Run {
             builder.key(key);
         }
         let seq = self.model.appended + 1;
-        let received = Received { message: builder.build(b"m").unwrap(), token: AckToken { epoch: 1, tag: seq } };
+        let received = Received::new(builder.build(b"m").unwrap(), AckToken { epoch: 1, tag: seq });
         let permits = self.stream.permits(1).await;
         self.stream.append_received(permits, vec![received]);
         if self.stream.stats().appended < seq {

@@ -4,11 +4,13 @@
 use crate::broker::Backoff;
 use crate::config::{HandlerConfig, Ordering};
 use crate::dead::{Obituary, Why, letter};
+use crate::events::{Event, Events};
 use crate::handler::{Handler, HandlerError};
 use crate::message::{Batch, Entry, Handled, Message, MessageBuilder, Outcome};
 use crate::metrics::HandlerMetrics;
+use crate::outlet::Outlet;
 use crate::slot::{Generation, HandlerSlot};
-use crate::stream::{Cursor, Delivery, Fate, KeyOrder, Limit, Pending, Stream, now_ns};
+use crate::stream::{Cursor, Delivery, Fate, KeyOrder, Limit, Pending, now_ns};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -26,9 +28,11 @@ pub struct Work {
     /// Its code.
     pub slot: Arc<HandlerSlot>,
     /// Where its outputs go, by target: place 0 is the unnamed one.
-    pub outputs: Vec<Option<Stream>>,
+    pub outputs: Vec<Option<Outlet>>,
     /// Where its dead letters go.
-    pub dead: Option<Stream>,
+    pub dead: Option<Outlet>,
+    /// Where message groups that came whole are told of.
+    pub events: Events,
     /// Its counters.
     pub metrics: Arc<HandlerMetrics>,
     /// Batches, retries and deadline.
@@ -150,6 +154,13 @@ impl Worker {
 
     async fn process(&mut self, handler: &mut dyn Handler, generation: &Generation, delivery: Delivery) {
         let count = delivery.batch().entries.len();
+        if let Some(reason) = delivery.incomplete() {
+            let reject = Outcome::Reject { reason: reason.to_owned() };
+            let failures = (0..count).map(|place| (place, reject.clone())).collect();
+            let handled = Handled { considered: count, failures, outputs: Vec::new() };
+            return self.conclude(generation, delivery, handled, false).await;
+        }
+        self.tell_group(delivery.batch());
         let begun = Instant::now();
         let called = handler.handle(delivery.batch()).await;
         let time = begun.elapsed();
@@ -183,6 +194,16 @@ impl Worker {
             }
         };
         self.conclude(generation, delivery, handled, suspects).await;
+    }
+
+    /// Tells of a message group that came whole, the first time.
+    fn tell_group(&self, batch: &Batch) {
+        if let Some(first) = batch.entries.first().filter(|e| e.attempt == 1 && self.work.cursor.delivers_groups())
+            && let Some(group) = first.message.group()
+        {
+            let (stream, group) = (batch.stream.clone(), Arc::from(group.id));
+            self.work.events.tell(Event::GroupCompleted { stream, group, messages: batch.entries.len() });
+        }
     }
 
     /// A call has failed; its messages, as many as `blamed`, are to be retried.
@@ -240,6 +261,9 @@ impl Worker {
             }
         }
         keep_order(work.cursor.ordering(), delivery.batch(), &mut fates);
+        if work.cursor.delivers_groups() {
+            keep_whole(&mut fates);
+        }
         let mut emitted: Vec<Vec<Message>> = work.outputs.iter().map(|_| Vec::new()).collect();
         let mut outputs = 0;
         for output in handled.outputs {
@@ -271,9 +295,9 @@ impl Worker {
         for (stream, messages) in targets {
             if let Some(stream) = stream
                 && !messages.is_empty()
-                && let Some(seq) = stream.append(messages).await
+                && let Some(appended) = stream.append(messages).await
             {
-                conditions.push((stream, seq));
+                conditions.push(appended);
             }
         }
         let claim = delivery.complete(&fates);
@@ -281,8 +305,8 @@ impl Worker {
             return claim.settle();
         }
         let pending = Pending::settle(claim, conditions.len());
-        for (stream, seq) in conditions {
-            stream.when_safe(seq, pending.clone());
+        for appended in conditions {
+            appended.when_safe(pending.clone());
         }
     }
 
@@ -319,7 +343,13 @@ impl Worker {
             handler,
             generation: generation.number(),
             module: generation.label(),
-            first_failed: self.work.cursor.attempt(seq).map_or(now, |a| a.first_failed),
+            first_failed: self
+                .work
+                .cursor
+                .attempt(entry.slot)
+                .map(|a| a.first_failed)
+                .filter(|t| *t > 0)
+                .unwrap_or(now),
             now,
             stream,
         };
@@ -355,6 +385,14 @@ fn keep_order(ordering: Ordering, batch: &Batch, fates: &mut [Fate]) {
         } else if matches!(fate, Fate::Retry { .. }) {
             order.waits(&entry.message);
         }
+    }
+}
+
+/// A message group is handled as a whole: where one of its messages is to be retried, all are that are not dead.
+fn keep_whole(fates: &mut [Fate]) {
+    let Some(retry) = fates.iter().find(|f| matches!(f, Fate::Retry { .. })).copied() else { return };
+    for fate in fates.iter_mut().filter(|f| matches!(f, Fate::Settle)) {
+        *fate = retry;
     }
 }
 

@@ -4,7 +4,7 @@ use super::*;
 use crate::handler::{HandlerMaker, Native};
 use crate::message::Output;
 use crate::pool::Pool;
-use crate::stream::{CursorOptions, SafeWhen, StreamOptions};
+use crate::stream::{CursorOptions, SafeWhen, Stream, StreamOptions};
 use async_trait::async_trait;
 use std::collections::HashMap;
 use std::path::Path;
@@ -35,10 +35,11 @@ impl Rig {
         tune(&mut config);
         let work = Work {
             name: Arc::from("h"),
-            cursor: input.cursor("h", CursorOptions { ordering }),
+            cursor: input.cursor("h", CursorOptions::ordered(ordering)),
             slot: Arc::new(HandlerSlot::new("one", maker, 1).await.unwrap()),
-            outputs: vec![output],
-            dead: Some(dead.clone()),
+            outputs: vec![output.map(Outlet::Buffer)],
+            dead: Some(Outlet::Buffer(dead.clone())),
+            events: Events::default(),
             metrics: Arc::new(HandlerMetrics::default()),
             tuning: Tuning::new(&config),
         };

@@ -67,6 +67,13 @@ pub struct Retention {
     pub unsettled: Keep,
 }
 
+impl Default for Retention {
+    /// Everything, for ever.
+    fn default() -> Retention {
+        crate::config::defaults::RETENTION
+    }
+}
+
 /// Whether messages are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keep {

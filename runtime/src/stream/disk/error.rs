@@ -94,7 +94,7 @@ pub enum DiskError {
 }
 
 impl DiskError {
-    pub(super) fn io(name: &str, what: &'static str, error: io::Error) -> DiskError {
+    pub(crate) fn io(name: &str, what: &'static str, error: io::Error) -> DiskError {
         match error.kind() {
             io::ErrorKind::NotFound => DiskError::Gone { name: name.to_owned() },
             _ => DiskError::Io { name: name.to_owned(), what, reason: error.to_string() },

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 /// One directory of files.
-pub(super) trait Files: Send + Sync {
+pub(crate) trait Files: Send + Sync {
     /// The names in it.
     fn list(&self) -> io::Result<Vec<String>>;
     /// Makes an empty file, which must not be there; its name is durable only after `sync_directory`.
@@ -23,7 +23,7 @@ pub(super) trait Files: Send + Sync {
 }
 
 /// One open file.
-pub(super) trait Handle: Send + Sync {
+pub(crate) trait Handle: Send + Sync {
     /// Appends all of it. A failure may leave a part.
     fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
     /// Makes what was appended durable.
@@ -35,7 +35,7 @@ pub(super) trait Handle: Send + Sync {
 }
 
 /// A directory of the real file system.
-pub(super) struct Directory(pub(super) PathBuf);
+pub(crate) struct Directory(pub(crate) PathBuf);
 
 impl Directory {
     fn path(&self, name: &str) -> PathBuf {
@@ -107,7 +107,7 @@ impl Handle for File {
 }
 
 /// Holds a directory for one process. The lock goes with the process, however it ends.
-pub(super) fn lock(directory: &Path) -> io::Result<Option<File>> {
+pub(crate) fn lock(directory: &Path) -> io::Result<Option<File>> {
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(directory.join("lock"))?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),

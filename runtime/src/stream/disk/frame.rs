@@ -159,7 +159,7 @@ impl<'a> Read<'a> {
         Some(*first)
     }
 
-    fn u8(&mut self) -> Option<u8> {
+    pub(super) fn u8(&mut self) -> Option<u8> {
         self.take::<1>().map(|[b]| b)
     }
 
@@ -171,7 +171,7 @@ impl<'a> Read<'a> {
         self.take().map(u64::from_le_bytes)
     }
 
-    fn bytes(&mut self) -> Option<&'a [u8]> {
+    pub(super) fn bytes(&mut self) -> Option<&'a [u8]> {
         let length = self.u32()? as usize;
         let (bytes, rest) = self.0.split_at_checked(length)?;
         self.0 = rest;

@@ -217,7 +217,7 @@ impl Log {
         if seq < first || seq > visible {
             return Err(DiskError::OutOfBounds { seq, first, last: visible - 1 });
         }
-        let partition = 0;
+        let partition = self.0.shared.options.partition;
         let mut reading = Reading { partition, limit, visible, next: seq, entries: Vec::new(), bytes: 0 };
         let at = segments.partition_point(|s| s.base <= seq).saturating_sub(1);
         for segment in segments.get(at..).unwrap_or_default() {
@@ -276,6 +276,34 @@ impl Log {
             }
         }
         Ok(visible)
+    }
+
+    /// Temporary.
+    pub fn segments(&self) -> Vec<super::SegmentInfo> {
+        let state = self.0.shared.state();
+        let info = |s: &Arc<Segment>| {
+            let c = s.contents();
+            super::SegmentInfo { base: s.base, next: c.next, bytes: c.length, last_time: c.last_time }
+        };
+        state.segments.iter().map(info).collect()
+    }
+
+    /// Temporary.
+    pub fn bytes(&self) -> u64 {
+        self.segments().iter().map(|s| s.bytes).sum()
+    }
+
+    /// Temporary.
+    pub fn full(&self) -> bool {
+        false
+    }
+
+    /// Temporary.
+    ///
+    /// # Errors
+    /// Always.
+    pub fn open_read_only(_: &Path) -> Result<Log, DiskError> {
+        Err(DiskError::Closed)
     }
 
     /// Gives up whole segments all of whose sequences are below `seq`, and returns how many bytes that freed.

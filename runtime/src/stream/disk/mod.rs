@@ -40,6 +40,7 @@
 mod error;
 mod files;
 mod frame;
+mod journal;
 mod log;
 mod producers;
 mod read;
@@ -50,7 +51,12 @@ mod writer;
 
 pub use crate::config::Durability;
 pub use error::DiskError;
+pub(crate) use files::{Directory, Files, lock};
+pub(crate) use journal::{Journal, Places};
 pub use log::Log;
+pub(crate) use producers::{Known, Producers};
+
+use std::time::Duration;
 
 /// How a log is kept.
 #[derive(Clone, Copy, Debug)]
@@ -59,11 +65,28 @@ pub struct LogOptions {
     pub durability: Durability,
     /// A segment that has so many bytes is sealed, and the next one begun.
     pub segment_bytes: u64,
+    /// As is one whose first message is so old.
+    pub segment_age: Option<Duration>,
+    /// The partition that entries say they are from.
+    pub partition: u32,
+}
+
+/// One file of a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentInfo {
+    /// Its first sequence.
+    pub base: u64,
+    /// The sequence after its last.
+    pub next: u64,
+    /// Its length.
+    pub bytes: u64,
+    /// When its last batch was appended, ns since 1970.
+    pub last_time: i64,
 }
 
 impl Default for LogOptions {
     fn default() -> LogOptions {
-        LogOptions { durability: Durability::EveryBatch, segment_bytes: 64 << 20 }
+        LogOptions { durability: Durability::EveryBatch, segment_bytes: 64 << 20, segment_age: None, partition: 0 }
     }
 }
 

@@ -25,7 +25,7 @@ impl Batch {
 
 /// What a batch is to those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Known {
+pub(crate) enum Known {
     /// It comes next.
     New,
     /// It has been appended, at this sequence where that is remembered.
@@ -34,7 +34,7 @@ pub(super) enum Known {
 
 /// The producers of one log.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Producers {
+pub(crate) struct Producers {
     /// Each one's last batches, the latest last.
     all: HashMap<u64, VecDeque<Batch>>,
     /// Who appended the batch at a base, where it is that producer's last: the first of these is forgotten first.
@@ -43,7 +43,7 @@ pub(super) struct Producers {
 
 impl Producers {
     /// Whether a batch of `count` messages is new.
-    pub(super) fn check(&self, batch: ProducerBatch, count: u32) -> Result<Known, DiskError> {
+    pub(crate) fn check(&self, batch: ProducerBatch, count: u32) -> Result<Known, DiskError> {
         let Some((batches, last)) = self.all.get(&batch.producer).and_then(|b| Some((b, b.back()?))) else {
             return Ok(Known::New);
         };
@@ -63,6 +63,13 @@ impl Producers {
         if header.producer != 0 && header.count > 0 {
             let batch = Batch { sequence: header.sequence, count: header.count, base: header.base };
             self.remember(header.producer, batch);
+        }
+    }
+
+    /// Remembers a batch that was appended at a base.
+    pub(crate) fn appended(&mut self, batch: ProducerBatch, count: u32, base: u64) {
+        if batch.producer != 0 && count > 0 {
+            self.remember(batch.producer, Batch { sequence: batch.sequence, count, base });
         }
     }
 

@@ -87,7 +87,7 @@ impl Reading {
                     return Ok(false);
                 }
                 let at = Position { partition: self.partition, seq };
-                self.entries.push(Entry { at, attempt: 1, message });
+                self.entries.push(Entry::new(at, 1, message));
             }
             Ok(true)
         })?;

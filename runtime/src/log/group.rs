@@ -1,0 +1,88 @@
+//! One group of readers: a cursor in each partition, and who is a member.
+
+use super::cursor::Cursor;
+use crate::message::Entry;
+use crate::stream::assembly::Assembly;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+pub(super) struct Group {
+    pub(super) name: Arc<str>,
+    cursors: Vec<Mutex<Cursor>>,
+    /// Told when something comes again.
+    pub(super) wake: Notify,
+    /// Message groups under way; a member that takes a part of one holds it for all.
+    pub(super) assembly: Mutex<Option<Assembly<Entry>>>,
+    members: AtomicU64,
+    next_member: AtomicU64,
+    /// When it was last heard of, ns since 1970.
+    active: AtomicI64,
+    /// Whether sources wait for it.
+    pub(super) required: AtomicBool,
+    removed: AtomicBool,
+}
+
+impl Group {
+    pub(super) fn new(name: &str, cursors: Vec<Cursor>, now: i64) -> Group {
+        Group {
+            name: Arc::from(name),
+            cursors: cursors.into_iter().map(Mutex::new).collect(),
+            wake: Notify::new(),
+            assembly: Mutex::new(None),
+            members: AtomicU64::new(0),
+            next_member: AtomicU64::new(1),
+            active: AtomicI64::new(now),
+            required: AtomicBool::new(false),
+            removed: AtomicBool::new(false),
+        }
+    }
+
+    /// The cursor in a partition, which must be there.
+    pub(super) fn cursor(&self, partition: u32) -> Option<MutexGuard<'_, Cursor>> {
+        self.cursors.get(partition as usize).map(|c| c.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn cursors(&self) -> impl Iterator<Item = (u32, MutexGuard<'_, Cursor>)> {
+        (0..).zip(self.cursors.iter().map(|c| c.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    pub(super) fn join(&self) -> u64 {
+        self.members.fetch_add(1, Ordering::Relaxed);
+        self.next_member.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// A member is gone, and what it had comes again.
+    pub(super) fn leave(&self, member: u64) {
+        self.cursors().for_each(|(_, mut cursor)| cursor.leave(member));
+        self.members.fetch_sub(1, Ordering::Relaxed);
+        self.wake.notify_waiters();
+    }
+
+    pub(super) fn members(&self) -> u64 {
+        self.members.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn touch(&self, now: i64) {
+        self.active.store(now, Ordering::Relaxed);
+    }
+
+    pub(super) fn idle(&self, now: i64) -> Duration {
+        let ns = now.saturating_sub(self.active.load(Ordering::Relaxed));
+        Duration::from_nanos(u64::try_from(ns).unwrap_or(0))
+    }
+
+    pub(super) fn remove(&self) {
+        self.removed.store(true, Ordering::Release);
+        self.wake.notify_waiters();
+    }
+
+    pub(super) fn is_removed(&self) -> bool {
+        self.removed.load(Ordering::Acquire)
+    }
+}
+
+/// All groups of a log, by their names.
+pub(super) type Groups = BTreeMap<Arc<str>, Arc<Group>>;

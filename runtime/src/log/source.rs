@@ -1,0 +1,96 @@
+//! A log as the source of a buffer: how handlers and sinks of this host read it.
+
+use super::{Commit, Consumer, ConsumerOptions, Deliver, LogError, SequenceLog, Start};
+use crate::broker::{Ack, AckStyle, AckToken, BrokerError, Received, Source, SourceTraits};
+use crate::stream::Limit;
+use async_trait::async_trait;
+use std::ops::Range;
+
+/// The most bytes read at once.
+const MOST: u64 = 1 << 20;
+/// Whom a message is meant for that was put back for one reader alone.
+pub const REDRIVEN_FOR: &str = "pelton-redriven-for";
+
+/// Reads a log as its one reader of this name. Its tokens are places: the epoch is the partition, the tag the sequence;
+/// they outlive the connection, since settling twice does no harm.
+pub(crate) struct LogSource {
+    log: SequenceLog,
+    reader: String,
+    start: Start,
+    consumer: Option<Consumer>,
+}
+
+impl LogSource {
+    pub(crate) fn new(log: SequenceLog, reader: &str, start: Start) -> LogSource {
+        LogSource { log, reader: reader.to_owned(), start, consumer: None }
+    }
+}
+
+/// A log that is damaged or failed does not mend by being opened again.
+fn fatal(error: LogError) -> BrokerError {
+    BrokerError::Fatal(error.into())
+}
+
+#[async_trait]
+impl Source for LogSource {
+    async fn connect(&mut self) -> Result<(), BrokerError> {
+        let options = ConsumerOptions {
+            start: self.start,
+            partitions: Vec::new(),
+            lease: None,
+            commit: Commit::Manual,
+            deliver: Deliver::Messages,
+        };
+        self.consumer = Some(self.log.consumer(&self.reader, options).map_err(fatal)?);
+        Ok(())
+    }
+
+    async fn recv(&mut self, max: usize) -> Result<Vec<Received>, BrokerError> {
+        let Some(consumer) = &mut self.consumer else { return Err(BrokerError::Finished) };
+        loop {
+            let batch = consumer.next_batch(Limit { messages: max, bytes: MOST }).await.map_err(fatal)?;
+            let mut received = Vec::with_capacity(batch.len());
+            for entry in batch {
+                let others =
+                    entry.message.header(REDRIVEN_FOR).and_then(|v| v.as_text()).is_some_and(|r| r != self.reader);
+                if others {
+                    consumer.settle(entry.at).map_err(fatal)?;
+                    continue;
+                }
+                let token = AckToken { epoch: entry.at.partition, tag: entry.at.seq };
+                received.push(Received { message: entry.message, token, attempt: entry.attempt, at: Some(entry.at) });
+            }
+            if !received.is_empty() {
+                return Ok(received);
+            }
+        }
+    }
+
+    async fn settle(&mut self, tokens: &[(AckToken, Ack)]) -> Result<(), BrokerError> {
+        let Some(consumer) = &self.consumer else { return Ok(()) };
+        let mut open: Option<(u32, bool, Range<u64>)> = None;
+        for (AckToken { epoch: partition, tag: seq }, ack) in tokens.iter().copied() {
+            let rejected = ack == Ack::Reject;
+            match &mut open {
+                Some((p, r, run)) if *p == partition && *r == rejected && run.end == seq => run.end += 1,
+                _ => {
+                    if let Some((p, r, run)) = open.replace((partition, rejected, seq..seq + 1)) {
+                        consumer.settle_run(p, run, r).map_err(fatal)?;
+                    }
+                }
+            }
+        }
+        match open {
+            Some((p, r, run)) => consumer.settle_run(p, run, r).map_err(fatal),
+            None => Ok(()),
+        }
+    }
+
+    async fn close(&mut self) {
+        self.consumer = None;
+    }
+
+    fn traits(&self) -> SourceTraits {
+        SourceTraits { acks: AckStyle::Individual, redelivers: true }
+    }
+}
