@@ -70,7 +70,8 @@ impl PeltonSource {
             let (stream, at) = (&self.config.stream, entry.at);
             return Err(BrokerError::Fatal(anyhow!("the stream '{stream}' has a message at {at:?}; that is too far")));
         };
-        Ok(Received { message: entry.message, token: AckToken { epoch: self.epoch, tag } })
+        let token = AckToken { epoch: self.epoch, tag };
+        Ok(Received { attempt: entry.attempt, ..Received::new(entry.message, token) })
     }
 
     async fn send(&mut self) {

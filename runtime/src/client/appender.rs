@@ -36,7 +36,13 @@ enum Sequences {
 }
 
 impl Appender {
-    pub(crate) fn new(connection: Connection, stream: &str, partition: Option<u32>, acks: i32, retries: u32) -> Appender {
+    pub(crate) fn new(
+        connection: Connection,
+        stream: &str,
+        partition: Option<u32>,
+        acks: i32,
+        retries: u32,
+    ) -> Appender {
         let sequences = partition.map_or(Sequences::Unknown, Sequences::begin);
         Appender { connection, stream: stream.to_owned(), partition, acks, retries, sequences }
     }

@@ -159,7 +159,10 @@ impl Connection {
 fn endpoint(address: &str, broker: &PeltonBroker) -> Result<Endpoint, ClientError> {
     let scheme = if broker.tls.is_some() { "https" } else { "http" };
     let wrong = |error: &dyn std::error::Error| {
-        ClientError::InvalidConfiguration(format!("'{address}' can't be connected to: {}; use host:port", causes(error)))
+        ClientError::InvalidConfiguration(format!(
+            "'{address}' can't be connected to: {}; use host:port",
+            causes(error)
+        ))
     };
     let endpoint = Endpoint::from_shared(format!("{scheme}://{address}")).map_err(|error| wrong(&error))?;
     let endpoint = endpoint
@@ -211,7 +214,8 @@ pub(super) struct Token(Option<MetadataValue<Ascii>>);
 impl Token {
     fn new(broker: &PeltonBroker) -> Result<Token, ClientError> {
         let Some(token) = &broker.token else { return Ok(Token(None)) };
-        let wrong = |_| ClientError::InvalidConfiguration("the token can't be sent in a header; ask for another".into());
+        let wrong =
+            |_| ClientError::InvalidConfiguration("the token can't be sent in a header; ask for another".into());
         let mut value = MetadataValue::try_from(format!("Bearer {}", token.reveal())).map_err(wrong)?;
         value.set_sensitive(true);
         Ok(Token(Some(value)))

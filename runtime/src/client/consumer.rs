@@ -262,7 +262,8 @@ impl Consumer {
                 Err(error) if error.is_temporary() => {
                     // What was released has come back by itself, and credit is given anew.
                     self.subscription = None;
-                    self.owed = SubscribeRequest { settle: std::mem::take(&mut self.owed.settle), ..Default::default() };
+                    self.owed =
+                        SubscribeRequest { settle: std::mem::take(&mut self.owed.settle), ..Default::default() };
                     let wait = self.backoff.next_delay();
                     tracing::warn!(stream = self.options.stream, %error, ?wait, "connecting again");
                     self.retry = Some(Instant::now() + wait);

@@ -86,7 +86,8 @@ impl Producer {
         let failed = Arc::default();
         let ProducerOptions { stream, partition, acks, retries, flush, .. } = options;
         let appender = Appender::new(connection, &stream, partition, i32::from(acks), retries);
-        let sender = Sender { appender, batch, flush, failed: Arc::clone(&failed), waiting: Vec::new(), weight: 0, due: None };
+        let sender =
+            Sender { appender, batch, flush, failed: Arc::clone(&failed), waiting: Vec::new(), weight: 0, due: None };
         Producer { requests, failed, sending: tokio::spawn(sender.run(requested)) }
     }
 

@@ -36,6 +36,7 @@ pub use time::{ParseStartError, parse_time};
 
 use error::{Errors, Problem};
 use node::Origin;
+pub(crate) use resolve::is_name;
 
 /// A configuration of a thousand handlers has a twentieth of this; above it, the file is something else.
 const LARGEST_FILE: u64 = 8 << 20;

@@ -87,7 +87,7 @@ pub(crate) fn from_records(records: &[proto::Record]) -> Result<Vec<Entry>, Mess
     let entry = |builder: &mut MessageBuilder, record: &proto::Record| {
         let message = one_from_wire(builder, record.message.as_ref().unwrap_or(&none))?;
         let at = Position { partition: record.partition, seq: u64::try_from(record.offset).unwrap_or(0) };
-        Ok(Entry { at, attempt: record.attempt, message })
+        Ok(Entry::new(at, record.attempt, message))
     };
     BUILDER.with_borrow_mut(|builder| records.iter().map(|record| entry(builder, record)).collect())
 }
@@ -129,8 +129,8 @@ pub(crate) fn offset(seq: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use prost::Message as _;
     use proptest::prelude::*;
+    use prost::Message as _;
 
     fn value() -> impl Strategy<Value = (u8, Vec<u8>)> {
         let bytes = || proptest::collection::vec(any::<u8>(), 0..9);

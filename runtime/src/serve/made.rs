@@ -75,7 +75,8 @@ pub(super) fn remove(directory: &Path, name: &str) -> anyhow::Result<()> {
         fs::rename(directory.join(name), &gone)?;
         File::open(directory)?.sync_all()
     };
-    removed().with_context(|| format!("cannot remove {}; mend serve.grpc.directory", directory.join(name).display()))?;
+    removed()
+        .with_context(|| format!("cannot remove {}; mend serve.grpc.directory", directory.join(name).display()))?;
     if let Err(error) = remove_if_there(&gone) {
         // A reader may hold a file that is being written; the next start removes what is left.
         tracing::warn!(directory = %gone.display(), %error, "a part of a deleted stream is left");

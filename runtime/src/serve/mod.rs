@@ -89,7 +89,8 @@ impl Server {
             .initial_stream_window_size(WINDOW)
             .initial_connection_window_size(WINDOW);
         if let Some(tls) = &config.tls {
-            builder = builder.tls_config(server_tls(tls)?).context("the certificates of serve.grpc.tls can't be used")?;
+            builder =
+                builder.tls_config(server_tls(tls)?).context("the certificates of serve.grpc.tls can't be used")?;
         }
         let listener = TcpListener::bind(config.address).await;
         let listener = listener.with_context(|| format!("cannot listen at {}; is it taken?", config.address))?;
@@ -101,7 +102,8 @@ impl Server {
         health.set_service_status(proto::SERVICE, ServingStatus::Serving).await;
         let service = Service::new(streams.clone(), config.max_message, stopped.clone());
         let request = config.max_message.max(LEAST_REQUEST) + AROUND;
-        let broker = BrokerServer::new(service).max_decoding_message_size(usize::try_from(request).unwrap_or(usize::MAX));
+        let broker =
+            BrokerServer::new(service).max_decoding_message_size(usize::try_from(request).unwrap_or(usize::MAX));
         let tokens = Tokens::new(&config.tokens);
         let limited = Limited { inner: broker, max_message: config.max_message };
         let reflection = || {

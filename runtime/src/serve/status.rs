@@ -20,6 +20,7 @@ impl From<LogError> for Status {
                 Status::out_of_range(format!("{text}; -2 is the earliest, -1 what comes next"))
             }
             LogError::InvalidConfiguration(_) => Status::invalid_argument(text),
+            LogError::OperationFailed { error: DiskError::TooLarge { .. }, .. } => never_fits(text),
             LogError::OperationFailed { error, .. } => Status::new(code(error), text),
             LogError::Closed { .. } => Status::unavailable(format!("{text}; connect again")),
         }

@@ -33,7 +33,9 @@ pub(super) async fn subscribe(
     };
     let first = first.unwrap_or_default();
     let Some(open) = &first.open else {
-        return Err(Status::invalid_argument("the first request must open a stream; send 'open' with stream and group"));
+        return Err(Status::invalid_argument(
+            "the first request must open a stream; send 'open' with stream and group",
+        ));
     };
     let log = streams.get(&open.stream).ok_or_else(|| status::no_stream(&open.stream))?;
     let consumer = join(&log, open)?;
@@ -121,7 +123,9 @@ impl Member {
 
     fn apply(&mut self, request: SubscribeRequest) -> Result<(), Status> {
         if request.open.is_some() {
-            return Err(Status::invalid_argument("'open' comes first of all, and once; subscribe anew for another stream"));
+            return Err(Status::invalid_argument(
+                "'open' comes first of all, and once; subscribe anew for another stream",
+            ));
         }
         if request.settle.len() + request.release.len() > MOST_PLACES {
             let text = format!("more than {MOST_PLACES} places in one request; send runs, or several requests");
