@@ -95,8 +95,12 @@ impl Producer {
     /// dropped call has taken nothing.
     ///
     /// # Errors
-    /// [`ClientError::Closed`].
+    /// [`ClientError::Closed`]; [`ClientError::NotDelivered`] where an earlier message could not be delivered, up to the next
+    /// flush, which says so too: then this one is not taken.
     pub async fn send(&self, message: Message) -> Result<(), ClientError> {
+        if let Some(failed) = &*self.failed.lock().unwrap_or_else(PoisonError::into_inner) {
+            return Err(failed.clone());
+        }
         self.requests.send(Request::Send(message)).await.map_err(|_| ClientError::Closed)
     }
 

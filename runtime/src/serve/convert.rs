@@ -157,7 +157,9 @@ mod tests {
         ) {
             let mut builder = Message::builder();
             builder.subject(&subject).id(&id).timestamp(timestamp);
-            key.iter().for_each(|key| drop(builder.key(key)));
+            if let Some(key) = &key {
+                builder.key(key);
+            }
             for (name, (kind, bytes)) in &headers {
                 builder.raw_header(name, Kind(*kind), bytes);
             }
