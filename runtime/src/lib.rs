@@ -18,12 +18,15 @@
 //! | [`dead`] | what a dead letter says |
 //! | [`config`] | from YAML to a valid configuration, every mistake reported at once |
 //! | [`host`] | wires all of it; start and stop order |
+//! | [`serve`] | the embedded broker: streams over gRPC |
+//! | [`client`] | clients of it |
 //! | [`metrics`] | what is counted |
 //! | [`cli`] | the commands |
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 pub mod broker;
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod dead;
 pub mod events;
@@ -34,6 +37,7 @@ pub mod message;
 pub mod metrics;
 pub mod outlet;
 pub mod pool;
+pub mod serve;
 pub mod slot;
 pub mod stream;
 pub mod wasm;

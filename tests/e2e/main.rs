@@ -1,6 +1,7 @@
 //! End-to-end tests: the program as a process and the library in this one, on real guests, files and signals.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod broker;
 mod cache;
 mod check;
 mod follow;

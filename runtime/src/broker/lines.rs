@@ -5,7 +5,7 @@ use anyhow::anyhow;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// Cuts a byte stream into lines, one message each, in linear time and with a bound on what it holds.
-pub(super) struct Lines {
+pub(crate) struct Lines {
     name: String,
     max: u64,
     builder: MessageBuilder,
@@ -21,12 +21,12 @@ impl Lines {
     const CHUNK: usize = 256 * 1024;
 
     /// `name` is for errors; `max` bounds a line, in bytes.
-    pub(super) fn new(name: String, max: u64) -> Lines {
+    pub(crate) fn new(name: String, max: u64) -> Lines {
         Lines { name, max, builder: Message::builder(), buffer: Vec::new(), start: 0, searched: 0, line: 0 }
     }
 
     /// Reads once, and says whether there was anything. Cancel-safe where the reader is.
-    pub(super) async fn fill(&mut self, reader: &mut (impl AsyncRead + Unpin)) -> std::io::Result<bool> {
+    pub(crate) async fn fill(&mut self, reader: &mut (impl AsyncRead + Unpin)) -> std::io::Result<bool> {
         self.buffer.drain(..self.start);
         self.searched -= self.start;
         self.start = 0;
@@ -35,7 +35,7 @@ impl Lines {
     }
 
     /// The whole lines that are there, up to `max`.
-    pub(super) fn take(&mut self, max: usize) -> Result<Vec<Received>, BrokerError> {
+    pub(crate) fn take(&mut self, max: usize) -> Result<Vec<Received>, BrokerError> {
         let mut received = Vec::new();
         let now = now_ns();
         while received.len() < max {
@@ -61,7 +61,7 @@ impl Lines {
     }
 
     /// What is there without a newline behind it, once nothing more will come.
-    pub(super) fn rest(&mut self) -> Result<Option<Received>, BrokerError> {
+    pub(crate) fn rest(&mut self) -> Result<Option<Received>, BrokerError> {
         if self.start == self.buffer.len() {
             return Ok(None);
         }
@@ -72,7 +72,7 @@ impl Lines {
     }
 
     /// Forgets an unfinished line: the file was replaced.
-    pub(super) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.buffer.clear();
         (self.start, self.searched, self.line) = (0, 0, 0);
     }

@@ -4,7 +4,7 @@
 mod backoff;
 mod file;
 mod generate;
-mod lines;
+pub(crate) mod lines;
 mod pace;
 mod pelton;
 pub mod publisher;

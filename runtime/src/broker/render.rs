@@ -8,17 +8,17 @@ use serde_json::{Map, Value as Json, json};
 ///
 /// The object has `body`, and where there is one `subject`, `key`, `id`, `timestamp` (ns since 1970) and `headers`. What
 /// is not UTF-8 stands as `{"base64": "…"}`; a header that comes several times is a list of its values.
-pub(super) struct Render {
+pub(crate) struct Render {
     format: Format,
     buffer: Vec<u8>,
 }
 
 impl Render {
-    pub(super) fn new(format: Format) -> Render {
+    pub(crate) fn new(format: Format) -> Render {
         Render { format, buffer: Vec::new() }
     }
 
-    pub(super) fn render(&mut self, messages: &[Message]) -> &[u8] {
+    pub(crate) fn render(&mut self, messages: &[Message]) -> &[u8] {
         self.buffer.clear();
         self.buffer.shrink_to(1 << 20);
         for message in messages {

@@ -5,11 +5,14 @@
 //! the first one before everything has started.
 
 mod check;
+mod consume;
 mod inspect;
 mod invoke;
 mod logging;
+mod produce;
 mod run;
 mod summary;
+mod target;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -41,6 +44,8 @@ enum Command {
     Check(check::Arguments),
     Invoke(Box<invoke::Arguments>),
     Inspect(inspect::Arguments),
+    Produce(Box<produce::Arguments>),
+    Consume(Box<consume::Arguments>),
 }
 
 /// Runs the program.
@@ -59,6 +64,8 @@ pub fn main() -> ExitCode {
             Command::Check(arguments) => check::check(&arguments).await,
             Command::Invoke(arguments) => invoke::invoke(*arguments).await,
             Command::Inspect(arguments) => inspect::inspect(&arguments).await,
+            Command::Produce(arguments) => produce::produce(*arguments).await,
+            Command::Consume(arguments) => consume::consume(*arguments).await,
         }
     });
     // A read of standard input that never returns must not keep the program.

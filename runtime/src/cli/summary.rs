@@ -53,12 +53,12 @@ pub(super) fn line(report: &Report) -> String {
     parts.join(" | ")
 }
 
-fn rate(count: u64, elapsed: Duration) -> u64 {
+pub(super) fn rate(count: u64, elapsed: Duration) -> u64 {
     (count as f64 / elapsed.as_secs_f64().max(1e-9)) as u64
 }
 
 /// With commas between the thousands.
-fn number(n: u64) -> String {
+pub(super) fn number(n: u64) -> String {
     let digits = n.to_string();
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {

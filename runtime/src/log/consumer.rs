@@ -277,6 +277,19 @@ impl Consumer {
         self.group.wake.notify_waiters();
     }
 
+    /// As [`Consumer::release`], for a run; what of it is in nobody's hand is left alone.
+    pub(crate) fn release_run(&self, partition: u32, run: Range<u64>) -> Result<(), LogError> {
+        let next = self.log.0.partition(partition)?.next();
+        if run.end > next {
+            return Err(self.log.0.out_of_bounds(partition, run.start));
+        }
+        if let Some(mut cursor) = self.group.cursor(partition) {
+            cursor.release(run);
+        }
+        self.group.wake.notify_waiters();
+        Ok(())
+    }
+
     /// Leases of all that it has in hand begin anew.
     pub fn extend(&self) {
         if let Some(lease) = self.options.lease {

@@ -269,6 +269,30 @@ impl SequenceLog {
         Ok(written)
     }
 
+    /// As [`SequenceLog::append_to`], but waits for room only, not until the messages are safe.
+    ///
+    /// # Errors
+    /// As for [`SequenceLog::append_to`], before anything is appended.
+    pub async fn submit_to(
+        &self,
+        partition: u32,
+        messages: Vec<Message>,
+        producer: Option<ProducerBatch>,
+    ) -> Result<Written, LogError> {
+        let written = Written::new(1);
+        let (part, name) = (written.clone(), self.name().clone());
+        let done = move |result: Result<Appended, DiskError>| {
+            part.part(result.map(drop).map_err(|error| failed(&name, error)));
+        };
+        self.begin(partition, messages, producer, Vec::new(), done).await?;
+        Ok(written)
+    }
+
+    /// Messages by the partition that they go to, each in order.
+    pub(crate) fn split(&self, messages: Vec<Message>) -> Vec<(u32, Vec<Message>)> {
+        self.0.split(messages)
+    }
+
     /// Appends messages to one partition as one batch: all are there after a crash, or none. With a producer's batch, one
     /// that comes again is appended once.
     ///

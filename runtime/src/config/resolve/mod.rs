@@ -94,7 +94,7 @@ fn cache(value: &Value<'_>, files: &Files<'_>) -> Option<PathBuf> {
 const A_NAME: &str = "one or more of a-z, A-Z, 0-9, '.', '_' and '-'";
 
 /// Names appear in metrics, headers, file names and variables: letters, digits, `.`, `_` and `-` are safe in all.
-fn is_name(name: &str) -> bool {
+pub(crate) fn is_name(name: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     !name.is_empty() && name.chars().all(allowed)
 }
