@@ -4,12 +4,12 @@ use super::files::{Directory, Files, lock};
 use super::read::{Reading, frames};
 use super::recover::{self, Access};
 use super::segment::{self, Contents};
-use super::{Appended, DiskError, LogOptions, ProducerBatch, Recovery, writer};
+use super::{Appended, DiskError, LogOptions, ProducerBatch, Recovery, SegmentInfo, writer};
 use crate::message::{Entry, Message};
 use crate::stream::Limit;
 use std::fs::File;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use tokio::sync::{Notify, oneshot};
@@ -59,6 +59,8 @@ pub(super) struct Shared {
     pub(super) grown: Notify,
     /// The weight of what the writer has not answered yet.
     pub(super) queued: AtomicU64,
+    /// Whether the writer waits for room on the disk.
+    pub(super) full: AtomicBool,
     /// Told when that falls below the budget.
     room: Notify,
     /// Goes with the log.
@@ -91,6 +93,7 @@ impl Shared {
             state: Mutex::new(State { segments, visible, held, poisoned: None }),
             grown: Notify::new(),
             queued: AtomicU64::new(0),
+            full: AtomicBool::new(false),
             room: Notify::new(),
             _lock: lock,
         })
@@ -98,6 +101,16 @@ impl Shared {
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The segments, and up to where they are visible, where `seq` is within them or next.
+    fn within(&self, seq: u64) -> Result<(Vec<Arc<Segment>>, u64), DiskError> {
+        let state = self.state();
+        let first = state.segments.first().map_or(state.visible, |s| s.base);
+        if seq < first || seq > state.visible {
+            return Err(DiskError::OutOfBounds { seq, first, last: state.visible - 1 });
+        }
+        Ok((state.segments.clone(), state.visible))
     }
 
     pub(super) fn closed(&self) -> DiskError {
@@ -152,6 +165,31 @@ impl Log {
         let (requests, writer) = writer::start(shared.clone(), last, recovered)?;
         let handles = Handles { shared, requests: Some(requests), writer: Some(writer) };
         Ok((Log(Arc::new(handles)), recovery))
+    }
+
+    /// Opens the log in a directory to be read, as it is now and up to the last whole frame, while another process may be
+    /// writing it. Nothing is changed, and a torn tail is left alone. What is appended later is not seen; what is trimmed
+    /// later is out of bounds.
+    ///
+    /// # Errors
+    /// What is damaged, and where the directory can't be read.
+    pub fn open_read_only(directory: &Path) -> Result<Log, DiskError> {
+        Log::open_read_only_in(Box::new(Directory(directory.to_owned())))
+    }
+
+    pub(super) fn open_read_only_in(files: Box<dyn Files>) -> Result<Log, DiskError> {
+        // The writer may trim or begin a segment between listing and reading: then what was listed is not all there.
+        const TRIES: usize = 10;
+        let mut tries = 0;
+        let recovered = loop {
+            tries += 1;
+            match recover::recover(files.as_ref(), Access::Read) {
+                Err(DiskError::Gone { .. } | DiskError::Missing { .. }) if tries < TRIES => {}
+                recovered => break recovered?,
+            }
+        };
+        let shared = Shared::new(files, LogOptions::default(), recovered.segments, None);
+        Ok(Log(Arc::new(Handles { shared, requests: None, writer: None })))
     }
 
     /// Appends messages, and returns the sequence of the first once they are as safe as the log's durability says. They
@@ -209,23 +247,35 @@ impl Log {
     /// # Errors
     /// [`DiskError::OutOfBounds`] before the first and beyond the next, [`DiskError::Damaged`] where they can't be read.
     pub fn read(&self, seq: u64, limit: Limit) -> Result<Vec<Entry>, DiskError> {
-        let (segments, visible) = {
-            let state = self.0.shared.state();
-            (state.segments.clone(), state.visible)
-        };
-        let first = segments.first().map_or(visible, |s| s.base);
-        if seq < first || seq > visible {
-            return Err(DiskError::OutOfBounds { seq, first, last: visible - 1 });
-        }
+        let (segments, visible) = self.0.shared.within(seq)?;
         let partition = self.0.shared.options.partition;
         let mut reading = Reading { partition, limit, visible, next: seq, entries: Vec::new(), bytes: 0 };
         let at = segments.partition_point(|s| s.base <= seq).saturating_sub(1);
         for segment in segments.get(at..).unwrap_or_default() {
-            if reading.next >= visible || !reading.read(self.0.shared.files.as_ref(), segment)? {
+            if reading.next >= visible {
                 break;
+            }
+            match reading.read(self.0.shared.files.as_ref(), segment) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    let trimmed = self.is_trimmed(segment, &error);
+                    return if trimmed { self.0.shared.within(seq).and(Err(error)) } else { Err(error) };
+                }
             }
         }
         Ok(reading.entries)
+    }
+
+    /// Whether reading a segment has failed since it was trimmed meanwhile, here or by the process that writes the log.
+    fn is_trimmed(&self, segment: &Segment, error: &DiskError) -> bool {
+        if !matches!(error, DiskError::Gone { .. }) {
+            return false;
+        }
+        if self.0.requests.is_none() {
+            self.0.shared.state().segments.retain(|s| s.base > segment.base);
+        }
+        self.first() > segment.base
     }
 
     /// Waits until there is a message at `seq` or behind it.
@@ -252,6 +302,26 @@ impl Log {
         self.0.shared.state().visible
     }
 
+    /// Bytes of all segments' files.
+    pub fn bytes(&self) -> u64 {
+        self.0.shared.state().segments.iter().map(|s| s.contents().length).sum()
+    }
+
+    /// All segments, rising; the last one is being written.
+    pub fn segments(&self) -> Vec<SegmentInfo> {
+        let info = |segment: &Arc<Segment>| {
+            let contents = segment.contents();
+            let (next, bytes, last_time) = (contents.next, contents.length, contents.last_time);
+            SegmentInfo { base: segment.base, next, bytes, last_time }
+        };
+        self.0.shared.state().segments.iter().map(info).collect()
+    }
+
+    /// Whether the writer is waiting for room on the disk: then no more should be taken in.
+    pub fn full(&self) -> bool {
+        self.0.shared.full.load(Ordering::Relaxed)
+    }
+
     /// The first sequence that was appended at this time or later, as far as batches tell; the next where there is none.
     ///
     /// # Errors
@@ -266,11 +336,16 @@ impl Log {
                 continue;
             }
             let mut found = None;
+            let files = self.0.shared.files.as_ref();
             let from = segment.contents().index.before(0);
-            frames(self.0.shared.files.as_ref(), segment, from, |_, header, _| {
+            let read = frames(files, segment, from, |_, header, _| {
                 found = (header.time >= time).then_some(header.base);
                 Ok(found.is_none())
-            })?;
+            });
+            match read {
+                Err(error) if self.is_trimmed(segment, &error) => continue,
+                read => read?,
+            }
             if let Some(seq) = found {
                 return Ok(seq.min(visible));
             }
@@ -278,39 +353,14 @@ impl Log {
         Ok(visible)
     }
 
-    /// Temporary.
-    pub fn segments(&self) -> Vec<super::SegmentInfo> {
-        let state = self.0.shared.state();
-        let info = |s: &Arc<Segment>| {
-            let c = s.contents();
-            super::SegmentInfo { base: s.base, next: c.next, bytes: c.length, last_time: c.last_time }
-        };
-        state.segments.iter().map(info).collect()
-    }
-
-    /// Temporary.
-    pub fn bytes(&self) -> u64 {
-        self.segments().iter().map(|s| s.bytes).sum()
-    }
-
-    /// Temporary.
-    pub fn full(&self) -> bool {
-        false
-    }
-
-    /// Temporary.
-    ///
-    /// # Errors
-    /// Always.
-    pub fn open_read_only(_: &Path) -> Result<Log, DiskError> {
-        Err(DiskError::Closed)
-    }
-
     /// Gives up whole segments all of whose sequences are below `seq`, and returns how many bytes that freed.
     ///
     /// # Errors
     /// Where a file can't be removed: those before it are gone, the rest is there.
     pub fn trim(&self, seq: u64) -> Result<u64, DiskError> {
+        if self.0.requests.is_none() {
+            return Err(DiskError::ReadOnly);
+        }
         let shared = &self.0.shared;
         let mut freed = 0;
         loop {
