@@ -1,15 +1,20 @@
 //! The command line: arguments, configuration, run, exit code. One file for each subcommand.
 //!
 //! Exit codes: 0 all is well; 1 something went wrong while running, or messages were left unsettled, or `invoke`'s message
-//! was not done; 2 the arguments, the configuration or a module are wrong, and nothing was started; 130 a second Ctrl-C, or
+//! was not done, or `replay` shows a difference, or `log inspect` damage; 2 the arguments, the configuration or a module are wrong, and nothing was started; 130 a second Ctrl-C, or
 //! the first one before everything has started.
 
 mod check;
+mod dead;
+mod difference;
 mod inspect;
 mod invoke;
+mod log;
 mod logging;
+mod replay;
 mod run;
 mod summary;
+mod table;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -32,7 +37,7 @@ struct Arguments {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 all is well; 1 something went wrong while running, messages were left unsettled, or \
-an invoked message was not done; 2 the arguments, the configuration or a module are wrong, and nothing was started; \
+an invoked message was not done, or a replay shows a difference, or a log is damaged; 2 the arguments, the configuration or a module are wrong, and nothing was started; \
 130 a second Ctrl-C, or the first one before everything has started.\n\nRUST_LOG sets what is logged to standard error, as in RUST_LOG=pelton=debug.";
 
 #[derive(Subcommand)]
@@ -41,6 +46,9 @@ enum Command {
     Check(check::Arguments),
     Invoke(Box<invoke::Arguments>),
     Inspect(inspect::Arguments),
+    Replay(Box<replay::Arguments>),
+    Dead(dead::Arguments),
+    Log(log::Arguments),
 }
 
 /// Runs the program.
@@ -59,6 +67,9 @@ pub fn main() -> ExitCode {
             Command::Check(arguments) => check::check(&arguments).await,
             Command::Invoke(arguments) => invoke::invoke(*arguments).await,
             Command::Inspect(arguments) => inspect::inspect(&arguments).await,
+            Command::Replay(arguments) => replay::replay(*arguments).await,
+            Command::Dead(arguments) => dead::dead(arguments).await,
+            Command::Log(arguments) => log::log(&arguments),
         }
     });
     // A read of standard input that never returns must not keep the program.
@@ -75,6 +86,15 @@ fn load(path: &std::path::Path) -> Option<crate::config::Config> {
             None
         }
     }
+}
+
+/// How a command prints what it has found.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// For people
+    Text,
+    /// One object a line
+    Json,
 }
 
 /// `NAME=VALUE`.

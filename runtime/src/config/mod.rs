@@ -32,7 +32,8 @@ use std::sync::Arc;
 
 pub use error::{ConfigError, ConfigErrors, Place};
 pub use model::*;
-pub use time::{ParseStartError, parse_time};
+pub use time::{ParseStartError, parse_time, show_time};
+pub use units::parse_duration;
 
 use error::{Errors, Problem};
 use node::Origin;

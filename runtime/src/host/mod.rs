@@ -7,7 +7,8 @@ mod storage;
 pub use report::{HandlerReport, Report};
 
 use self::load::{Loader, Reloader, load_all};
-use self::storage::{LogReader, SINK, buffer, cursor, intake, open_log};
+pub(crate) use self::storage::open_log;
+use self::storage::{LogReader, SINK, buffer, cursor, intake};
 use crate::broker;
 use crate::broker::publisher::Publisher;
 use crate::broker::pump::{Link, Order, Pump};
