@@ -62,28 +62,44 @@ pub(super) fn open(name: &str, path: &Path, options: &LogOptions) -> Result<Open
             segment_age: options.segment_age,
             partition,
         };
-        let opened = disk::Log::open(&path.join(partition.to_string()), disk_options);
-        let (log, found) = opened.map_err(|e| failed(name, e))?;
+        let directory = path.join(partition.to_string());
+        let opened = disk::Log::open(&directory, disk_options);
+        let (log, found) = opened.map_err(|e| failed(name, located(&directory, e)))?;
         recovery.cut = recovery.cut.or(found.cut);
         partitions.push(Box::new(log));
     }
-    let (journal, places) = Journal::open(Box::new(Directory(path.to_owned()))).map_err(|e| failed(name, e))?;
+    let (mut journal, mut places) = Journal::open(Box::new(Directory(path.to_owned()))).map_err(|e| failed(name, e))?;
+    hold_back(&mut journal, &mut places, &partitions).map_err(|e| failed(name, e))?;
     let groups = groups(&partitions, places);
     Ok(Opened { partitions, journal: Some(journal), groups, lock, recovery })
 }
 
 pub(super) fn open_read_only(name: &str, path: &Path) -> Result<Seen, LogError> {
-    let Some(count) = about(name, path)? else {
-        return Err(LogError::InvalidConfiguration(format!("stream '{name}': there is no log in {}", path.display())));
-    };
     let mut partitions: Vec<Box<dyn Storage>> = Vec::new();
-    for partition in 0..count {
-        let log = disk::Log::open_read_only(&path.join(partition.to_string())).map_err(|e| failed(name, e))?;
+    for partition in 0..partitions_in(name, path)? {
+        let directory = path.join(partition.to_string());
+        let log = disk::Log::open_read_only(&directory).map_err(|e| failed(name, located(&directory, e)))?;
         partitions.push(Box::new(log));
     }
     let places = Journal::read(&Directory(path.to_owned())).map_err(|e| failed(name, e))?;
     let groups = groups(&partitions, places);
     Ok(Seen { partitions, groups })
+}
+
+/// How many partitions the log in a directory has.
+pub(super) fn partitions_in(name: &str, path: &Path) -> Result<u32, LogError> {
+    let nothing = || LogError::InvalidConfiguration(format!("stream '{name}': there is no log in {}", path.display()));
+    about(name, path)?.ok_or_else(nothing)
+}
+
+/// Damage, with the directory that it is in.
+fn located(directory: &Path, error: DiskError) -> DiskError {
+    let path = |name: String| directory.join(name).display().to_string();
+    match error {
+        DiskError::Damaged { segment, offset, seq } => DiskError::Damaged { segment: path(segment), offset, seq },
+        DiskError::Missing { from, to, segment } => DiskError::Missing { from, to, segment: path(segment) },
+        error => error,
+    }
 }
 
 /// How many partitions the log in a directory has; none where the directory is empty or not there.
@@ -130,6 +146,25 @@ fn begin(path: &Path, partitions: u32) -> Result<(), DiskError> {
         files.sync_directory()
     })();
     begun.map_err(|e| DiskError::io(&path.display().to_string(), "begin a log in", e))
+}
+
+/// Where a power cut or a repair has taken messages that a group had settled, their sequences are given out again: the
+/// journal must not call settled what will come at them.
+fn hold_back(journal: &mut Journal, places: &mut Places, partitions: &[Box<dyn Storage>]) -> Result<(), DiskError> {
+    let mut held = places.clone();
+    for ((_, partition), place) in &mut held {
+        if let Some(storage) = partitions.get(*partition as usize) {
+            *place = place.below(storage.next());
+        }
+    }
+    for ((name, partition), place) in held.iter().filter(|(key, place)| places.get(*key) != Some(*place)) {
+        journal.set(name, *partition, place, || held.clone());
+    }
+    if held != *places {
+        journal.sync()?;
+        *places = held;
+    }
+    Ok(())
 }
 
 /// The groups that the journal knows. What the log no longer holds counts as settled; what it does not hold yet, since

@@ -8,6 +8,7 @@
 //! - `storage`: the contract of one partition's storage, with `memory` and [`crate::stream::disk`] behind it
 //! - `readers`: starting, seeking and removing readers, their lag, settling
 //! - `upkeep`: retention, collection, stale readers
+//! - `repair`: finding damage and giving up what is lost
 //! - `written`: appends that nobody waits for; `acks`: sources that wait for every reader
 //!
 //! # Invariants
@@ -29,6 +30,7 @@ mod memory;
 mod options;
 mod publisher;
 mod readers;
+mod repair;
 mod source;
 mod storage;
 #[cfg(test)]
@@ -41,12 +43,13 @@ pub use error::LogError;
 pub use options::*;
 pub use publisher::{ProducerStats, Publisher, SOURCE, TYPE};
 pub use readers::{GroupStats, LagStats};
-pub(crate) use source::LogSource;
+pub use repair::{inspect, repair};
 pub use source::REDRIVEN_FOR;
+pub(crate) use source::{LogSource, meant_for};
 pub use upkeep::Pressure;
 pub use written::Written;
 
-pub use crate::stream::disk::{Appended, ProducerBatch, Recovery};
+pub use crate::stream::disk::{Appended, Damage, ProducerBatch, Recovery, Repair};
 
 use crate::broker::{Ack, AckToken};
 use crate::events::{Event, Events};

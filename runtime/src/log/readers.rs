@@ -220,11 +220,13 @@ impl SequenceLog {
         Ok(group.cursor(partition).map(|c| c.settled().runs().collect()).unwrap_or_default())
     }
 
-    /// Groups that have not been heard of for so long, or lag by more than so much.
+    /// Groups that have not been heard of for so long, or lag by more than so much. What stands for whoever looks after dead
+    /// letters is never stale: without it, letters that were given up would be there again.
     pub fn stale(&self, policy: StalePolicy) -> Vec<GroupStats> {
         let is_stale = |g: &GroupStats| {
             let quiet = g.members == 0 && policy.age.is_some_and(|age| g.idle > age);
-            quiet || policy.lag.is_some_and(|lag| g.lag > lag)
+            let is_stale = quiet || policy.lag.is_some_and(|lag| g.lag > lag);
+            is_stale && &*g.name != crate::dead::READER
         };
         self.groups().into_iter().filter(is_stale).collect()
     }

@@ -61,12 +61,11 @@ impl SequenceLog {
         let bytes = retention.bytes.map(|bytes| bytes / u64::from(self.partitions()));
         let mut freed = 0;
         for (partition, storage) in (0..).zip(&self.0.partitions) {
-            let settled = self.0.settled_by_all(partition);
             let mut below = storage.excess(bytes, oldest);
-            if let (Keep::Keep, Some(settled)) = (retention.unsettled, settled) {
+            if let (Keep::Keep, Some(settled)) = (retention.unsettled, self.0.settled_by_readers(partition)) {
                 below = below.min(settled);
             }
-            if let (Keep::Drop, Some(settled)) = (retention.settled, settled) {
+            if let (Keep::Drop, Some(settled)) = (retention.settled, self.0.settled_by_all(partition)) {
                 below = below.max(settled);
             }
             freed += self.0.trim(partition, below)?;
@@ -116,6 +115,13 @@ impl Inner {
     fn settled_by_all(&self, partition: u32) -> Option<u64> {
         let groups = self.groups();
         groups.iter().filter_map(|g| g.cursor(partition).map(|c| c.settled().watermark())).min()
+    }
+
+    /// The same without whoever looks after dead letters: letters that nobody looks at must not outgrow the limits.
+    fn settled_by_readers(&self, partition: u32) -> Option<u64> {
+        let groups = self.groups();
+        let readers = groups.iter().filter(|g| &*g.name != crate::dead::READER);
+        readers.filter_map(|g| g.cursor(partition).map(|c| c.settled().watermark())).min()
     }
 
     fn trim(&self, partition: u32, below: u64) -> Result<u64, LogError> {
