@@ -3,6 +3,7 @@
 mod load;
 mod report;
 mod storage;
+mod tell;
 
 pub use report::{HandlerReport, Report};
 
@@ -103,6 +104,7 @@ impl Host {
 
         let started = Instant::now();
         let events = Events::default();
+        let mut watchers = vec![tell::start(&events)];
         let mut streams = Vec::new();
         let mut acks: Vec<Option<Acks>> = Vec::new();
         let mut reasons = Vec::new();
@@ -162,7 +164,6 @@ impl Host {
             handler.pool.resize(handler.config.workers.max).await;
         }
         let (reload, _) = broadcast::channel(1);
-        let mut watchers = Vec::new();
         for handler in &pools {
             if !native.contains(&handler.config.name) {
                 let reloader = Reloader {

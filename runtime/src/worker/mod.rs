@@ -159,6 +159,7 @@ impl Worker {
     async fn process(&mut self, handler: &mut dyn Handler, generation: &Generation, delivery: Delivery) {
         let count = delivery.batch().entries.len();
         if let Some(reason) = delivery.incomplete() {
+            self.tell_expired(delivery.batch());
             let reject = Outcome::Reject { reason: reason.to_owned() };
             let failures = (0..count).map(|place| (place, reject.clone())).collect();
             let handled = Handled { considered: count, failures, outputs: Vec::new() };
@@ -207,6 +208,13 @@ impl Worker {
         {
             let (stream, group) = (batch.stream.clone(), Arc::from(group.id));
             self.work.events.tell(Event::GroupCompleted { stream, group, messages: batch.entries.len() });
+        }
+    }
+
+    fn tell_expired(&self, batch: &Batch) {
+        if let Some(group) = batch.entries.first().and_then(|e| e.message.group()) {
+            let (stream, group) = (batch.stream.clone(), Arc::from(group.id));
+            self.work.events.tell(Event::GroupExpired { stream, group, messages: batch.entries.len() });
         }
     }
 
