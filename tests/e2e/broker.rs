@@ -110,11 +110,13 @@ fn a_configuration_says_where_the_broker_is() {
     let broker = Broker::new(1, Some("from-the-file"));
     let at = broker.address.as_str();
     let dir = Dir::new();
-    let serve = format!("serve: {{ grpc: {{ address: {at}, tokens: [from-the-file] }} }}\nstreams: {{}}\n");
+    let serve = format!(
+        "serve: {{ grpc: {{ address: {at}, tokens: [from-the-file] }} }}\nstreams: {{ a: {{ from: stdin, to: stdout }} }}\n"
+    );
     let serve = dir.write("serve.yaml", serve);
     pelton(["produce", "quakes", "--config", serve.to_str().unwrap()]).stdin("a\n").run().expect(0);
     let named = format!(
-        "brokers: {{ there: {{ type: pelton, address: [127.0.0.1:1, '{at}'], token: from-the-file }} }}\nstreams: {{}}\n"
+        "brokers: {{ there: {{ type: pelton, address: [127.0.0.1:1, '{at}'], token: from-the-file }} }}\nstreams: {{ a: {{ from: stdin, to: stdout }} }}\n"
     );
     let named = dir.write("brokers.yaml", named);
     for broker in [vec![], vec!["--broker", "there"]] {
