@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Aim, Rows, median, quantile};
+use common::{Aim, Rows, median};
 use pelton::broker::{AckToken, Received};
 use pelton::config::{Config, HandlerConfig, InstancePolicy, Ordering};
 use pelton::events::Events;
@@ -408,4 +408,11 @@ fn program(rows: &mut Rows) {
     }
     rows.add("run_first_message", median(first), "ms", Some(Aim::AtMost(150.0)));
     rows.add("run_idle_memory", median(memory), "MB", Some(Aim::AtMost(60.0)));
+}
+
+/// The value that a share `q` of all does not exceed.
+fn quantile(mut values: Vec<f64>, q: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let rank = ((values.len() as f64 * q).ceil() as usize).clamp(1, values.len().max(1));
+    values.get(rank - 1).copied().unwrap_or(f64::NAN)
 }

@@ -234,6 +234,9 @@ impl Host {
         }
         loop {
             let before = self.appended();
+            for log in self.logs() {
+                log.written().await;
+            }
             self.drained().await;
             for reader in &self.readers {
                 // A reader that was removed has nothing left to settle.

@@ -109,7 +109,9 @@ struct Shared {
     grown: Notify,
     /// Told when there is room again.
     room: Notify,
-    /// Told when something was settled, or the storage has failed.
+    /// Appends under way.
+    writing: AtomicU64,
+    /// Told when something was settled, an append has ended, or the storage has failed.
     settled: Notify,
     /// Why the storage takes nothing more.
     failed: Mutex<Option<LogError>>,
@@ -184,6 +186,7 @@ impl SequenceLog {
             closed: AtomicBool::new(false),
             grown: Notify::new(),
             room: Notify::new(),
+            writing: AtomicU64::new(0),
             settled: Notify::new(),
             failed: Mutex::default(),
             awaited: partitions.iter().map(|_| Mutex::default()).collect(),
@@ -334,9 +337,12 @@ impl SequenceLog {
                 _ => {}
             }
             done(result);
+            shared.writing.fetch_sub(1, Ordering::AcqRel);
+            shared.settled.notify_waiters();
         });
         if let Some(disk) = storage.disk() {
             disk.room().await;
+            inner.shared.writing.fetch_add(1, Ordering::AcqRel);
             disk.submit(messages, producer, done);
             return Ok(());
         }
@@ -348,6 +354,7 @@ impl SequenceLog {
             {
                 let _turn = lock(&inner.admission);
                 if inner.admit(messages.len(), weight)? {
+                    inner.shared.writing.fetch_add(1, Ordering::AcqRel);
                     storage.submit(messages, producer, done);
                     break;
                 }
@@ -508,6 +515,19 @@ impl SequenceLog {
             tokio::pin!(changed);
             changed.as_mut().enable();
             if self.failure().is_some() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Waits until no append is under way.
+    pub async fn written(&self) {
+        loop {
+            let changed = self.0.shared.settled.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if self.0.shared.writing.load(Ordering::Acquire) == 0 {
                 return;
             }
             changed.await;

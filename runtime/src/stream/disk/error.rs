@@ -22,6 +22,12 @@ pub enum DiskError {
         /// What the system said.
         reason: String,
     },
+    /// There is no room on the disk.
+    #[error("{name}: no room on the disk; make some")]
+    Full {
+        /// The file or directory.
+        name: String,
+    },
     /// A file is not there any more.
     #[error("{name} is gone; restore it, or repair the log")]
     Gone {
@@ -97,6 +103,7 @@ impl DiskError {
     pub(crate) fn io(name: &str, what: &'static str, error: io::Error) -> DiskError {
         match error.kind() {
             io::ErrorKind::NotFound => DiskError::Gone { name: name.to_owned() },
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => DiskError::Full { name: name.to_owned() },
             _ => DiskError::Io { name: name.to_owned(), what, reason: error.to_string() },
         }
     }

@@ -1,21 +1,20 @@
-//! The log itself: what is shared between its writer and its readers.
+//! The log as its users see it.
 
 use super::files::{Directory, Files, lock};
 use super::read::{Reading, frames};
 use super::recover::{self, Access};
-use super::segment::{self, Contents};
-use super::{Appended, DiskError, LogOptions, ProducerBatch, Recovery, writer};
+use super::request::{Done, Request};
+use super::segment;
+use super::shared::{BUDGET, Segment, Shared};
+use super::{Appended, DiskError, LogOptions, ProducerBatch, Recovery, SegmentInfo, writer};
 use crate::message::{Entry, Message};
 use crate::stream::Limit;
 use std::fs::File;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
-use tokio::sync::{Notify, oneshot};
-
-/// So much weight may be queued for the writer.
-const BUDGET: u64 = 64 << 20;
+use tokio::sync::oneshot;
 
 /// A log on disk. Cloning it shares it; it closes when the last one is dropped.
 ///
@@ -35,7 +34,7 @@ pub struct Log(Arc<Handles>);
 struct Handles {
     shared: Arc<Shared>,
     /// None where it is opened to be read.
-    requests: Option<mpsc::Sender<writer::Request>>,
+    requests: Option<mpsc::Sender<Request>>,
     writer: Option<JoinHandle<()>>,
 }
 
@@ -47,80 +46,6 @@ impl Drop for Handles {
         let writer = self.writer.take().filter(|w| w.thread().id() != std::thread::current().id());
         // The thread does not panic; where it did, there is nothing left to close.
         let _ = writer.map(JoinHandle::join);
-    }
-}
-
-/// What the writer and the readers share.
-pub(super) struct Shared {
-    pub(super) files: Box<dyn Files>,
-    pub(super) options: LogOptions,
-    state: Mutex<State>,
-    /// Told whenever there is more to read.
-    pub(super) grown: Notify,
-    /// The weight of what the writer has not answered yet.
-    pub(super) queued: AtomicU64,
-    /// Told when that falls below the budget.
-    room: Notify,
-    /// Goes with the log.
-    _lock: Option<File>,
-}
-
-pub(super) struct State {
-    /// By their bases, rising; the last one is being written.
-    pub(super) segments: Vec<Arc<Segment>>,
-    /// Readers see what is below.
-    pub(super) visible: u64,
-    /// The sequence after the last message: below `visible` where a gap follows it.
-    pub(super) held: u64,
-    pub(super) poisoned: Option<String>,
-}
-
-/// A segment as readers see it.
-pub(super) struct Segment {
-    pub(super) base: u64,
-    contents: Mutex<Contents>,
-}
-
-impl Shared {
-    fn new(files: Box<dyn Files>, options: LogOptions, segments: Vec<Arc<Segment>>, lock: Option<File>) -> Arc<Shared> {
-        let visible = segments.last().map_or(1, |s| s.contents().next);
-        let held = segments.iter().map(|s| s.contents().held).max().unwrap_or(0);
-        Arc::new(Shared {
-            files,
-            options,
-            state: Mutex::new(State { segments, visible, held, poisoned: None }),
-            grown: Notify::new(),
-            queued: AtomicU64::new(0),
-            room: Notify::new(),
-            _lock: lock,
-        })
-    }
-
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn closed(&self) -> DiskError {
-        let poisoned = self.state().poisoned.clone();
-        poisoned.map_or(DiskError::Closed, DiskError::Poisoned)
-    }
-
-    /// So much of what was queued is answered.
-    pub(super) fn give_back(&self, weight: u64) {
-        let before = self.queued.fetch_sub(weight, Ordering::AcqRel);
-        if before >= BUDGET && before.saturating_sub(weight) < BUDGET {
-            self.room.notify_waiters();
-        }
-    }
-}
-
-impl Segment {
-    pub(super) fn new(base: u64, contents: Contents) -> Arc<Segment> {
-        Arc::new(Segment { base, contents: Mutex::new(contents) })
-    }
-
-    pub(super) fn contents(&self) -> MutexGuard<'_, Contents> {
-        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -154,6 +79,31 @@ impl Log {
         Ok((Log(Arc::new(handles)), recovery))
     }
 
+    /// Opens the log in a directory to be read, as it is now and up to the last whole frame, while another process may be
+    /// writing it. Nothing is changed, and a torn tail is left alone. What is appended later is not seen; what is trimmed
+    /// later is out of bounds.
+    ///
+    /// # Errors
+    /// What is damaged, and where the directory can't be read.
+    pub fn open_read_only(directory: &Path) -> Result<Log, DiskError> {
+        Log::open_read_only_in(Box::new(Directory(directory.to_owned())))
+    }
+
+    pub(super) fn open_read_only_in(files: Box<dyn Files>) -> Result<Log, DiskError> {
+        // The writer may trim or begin a segment between listing and reading: then what was listed is not all there.
+        const TRIES: usize = 10;
+        let mut tries = 0;
+        let recovered = loop {
+            tries += 1;
+            match recover::recover(files.as_ref(), Access::Read) {
+                Err(DiskError::Gone { .. } | DiskError::Missing { .. }) if tries < TRIES => {}
+                recovered => break recovered?,
+            }
+        };
+        let shared = Shared::new(files, LogOptions::default(), recovered.segments, None);
+        Ok(Log(Arc::new(Handles { shared, requests: None, writer: None })))
+    }
+
     /// Appends messages, and returns the sequence of the first once they are as safe as the log's durability says. They
     /// are one frame: all of them are there after a crash, or none. It waits for [`Log::room`] before. Cancelling it does
     /// not take back what it has queued.
@@ -184,9 +134,9 @@ impl Log {
             return done(Err(DiskError::ReadOnly));
         };
         let weight = messages.iter().map(Message::weight).sum();
-        let done = writer::Done::new(self.0.shared.clone(), weight, Box::new(done));
+        let done = Done::new(self.0.shared.clone(), weight, Box::new(done));
         // Where the writer is gone, the request is dropped with the error, and tells so.
-        drop(requests.send(writer::Request { messages, producer, done }));
+        drop(requests.send(Request { messages, producer, done }));
     }
 
     /// Waits until less than the writer's budget, 64 MiB of messages, is queued. Cancelling it loses nothing.
@@ -209,23 +159,34 @@ impl Log {
     /// # Errors
     /// [`DiskError::OutOfBounds`] before the first and beyond the next, [`DiskError::Damaged`] where they can't be read.
     pub fn read(&self, seq: u64, limit: Limit) -> Result<Vec<Entry>, DiskError> {
-        let (segments, visible) = {
-            let state = self.0.shared.state();
-            (state.segments.clone(), state.visible)
-        };
-        let first = segments.first().map_or(visible, |s| s.base);
-        if seq < first || seq > visible {
-            return Err(DiskError::OutOfBounds { seq, first, last: visible - 1 });
-        }
+        let (segments, visible) = self.0.shared.within(seq)?;
         let partition = self.0.shared.options.partition;
         let mut reading = Reading { partition, limit, visible, next: seq, entries: Vec::new(), bytes: 0 };
-        let at = segments.partition_point(|s| s.base <= seq).saturating_sub(1);
-        for segment in segments.get(at..).unwrap_or_default() {
-            if reading.next >= visible || !reading.read(self.0.shared.files.as_ref(), segment)? {
+        for segment in &segments {
+            if reading.next >= visible {
                 break;
+            }
+            match reading.read(self.0.shared.files.as_ref(), segment) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    let trimmed = self.is_trimmed(segment, &error);
+                    return if trimmed { self.0.shared.within(seq).and(Err(error)) } else { Err(error) };
+                }
             }
         }
         Ok(reading.entries)
+    }
+
+    /// Whether reading a segment has failed since it was trimmed meanwhile, here or by the process that writes the log.
+    fn is_trimmed(&self, segment: &Segment, error: &DiskError) -> bool {
+        if !matches!(error, DiskError::Gone { .. }) {
+            return false;
+        }
+        if self.0.requests.is_none() {
+            self.0.shared.state().segments.retain(|s| s.base > segment.base);
+        }
+        self.first() > segment.base
     }
 
     /// Waits until there is a message at `seq` or behind it.
@@ -252,6 +213,26 @@ impl Log {
         self.0.shared.state().visible
     }
 
+    /// Bytes of all segments' files.
+    pub fn bytes(&self) -> u64 {
+        self.0.shared.state().segments.iter().map(|s| s.contents().length).sum()
+    }
+
+    /// All segments, rising; the last one is being written.
+    pub fn segments(&self) -> Vec<SegmentInfo> {
+        let info = |segment: &Arc<Segment>| {
+            let contents = segment.contents();
+            let (next, bytes, last_time) = (contents.next, contents.length, contents.last_time);
+            SegmentInfo { base: segment.base, next, bytes, last_time }
+        };
+        self.0.shared.state().segments.iter().map(info).collect()
+    }
+
+    /// Whether the writer is waiting for room on the disk: then no more should be taken in.
+    pub fn full(&self) -> bool {
+        self.0.shared.full.load(Ordering::Relaxed)
+    }
+
     /// The first sequence that was appended at this time or later, as far as batches tell; the next where there is none.
     ///
     /// # Errors
@@ -266,11 +247,16 @@ impl Log {
                 continue;
             }
             let mut found = None;
+            let files = self.0.shared.files.as_ref();
             let from = segment.contents().index.before(0);
-            frames(self.0.shared.files.as_ref(), segment, from, |_, header, _| {
+            let read = frames(files, segment, from, |_, header, _| {
                 found = (header.time >= time).then_some(header.base);
                 Ok(found.is_none())
-            })?;
+            });
+            match read {
+                Err(error) if self.is_trimmed(segment, &error) => continue,
+                read => read?,
+            }
             if let Some(seq) = found {
                 return Ok(seq.min(visible));
             }
@@ -278,32 +264,9 @@ impl Log {
         Ok(visible)
     }
 
-    /// Temporary.
-    pub fn segments(&self) -> Vec<super::SegmentInfo> {
-        let state = self.0.shared.state();
-        let info = |s: &Arc<Segment>| {
-            let c = s.contents();
-            super::SegmentInfo { base: s.base, next: c.next, bytes: c.length, last_time: c.last_time }
-        };
-        state.segments.iter().map(info).collect()
-    }
-
-    /// Temporary.
-    pub fn bytes(&self) -> u64 {
-        self.segments().iter().map(|s| s.bytes).sum()
-    }
-
-    /// Temporary.
-    pub fn full(&self) -> bool {
-        false
-    }
-
-    /// Temporary.
-    ///
-    /// # Errors
-    /// Always.
-    pub fn open_read_only(_: &Path) -> Result<Log, DiskError> {
-        Err(DiskError::Closed)
+    /// How often messages were synced since the log was opened.
+    pub fn syncs(&self) -> u64 {
+        self.0.shared.syncs.load(Ordering::Relaxed)
     }
 
     /// Gives up whole segments all of whose sequences are below `seq`, and returns how many bytes that freed.
@@ -311,6 +274,9 @@ impl Log {
     /// # Errors
     /// Where a file can't be removed: those before it are gone, the rest is there.
     pub fn trim(&self, seq: u64) -> Result<u64, DiskError> {
+        if self.0.requests.is_none() {
+            return Err(DiskError::ReadOnly);
+        }
         let shared = &self.0.shared;
         let mut freed = 0;
         loop {

@@ -31,6 +31,10 @@
 //! up to where the log had been synced when it was written. So what is broken and was never synced is a torn tail: it is
 //! cut and reported. What is broken and had been synced stops the start, with the place named.
 //!
+//! # Repair
+//! [`inspect`] reads everything and lists what is damaged; [`repair`] gives it up. Each segment that is repaired is made
+//! anew beside the old one and takes its name, so an interrupted repair is repeated.
+//!
 //! # Failure
 //! After a failed write or sync the log is poisoned: nothing later is acknowledged, and it must be opened anew. A full disk
 //! is no such failure: appends wait until there is room.
@@ -45,8 +49,11 @@ mod log;
 mod producers;
 mod read;
 mod recover;
+mod repair;
+mod request;
 mod scan;
 mod segment;
+mod shared;
 mod writer;
 
 pub use crate::config::Durability;
@@ -55,6 +62,7 @@ pub(crate) use files::{Directory, Files, lock};
 pub(crate) use journal::{Journal, Places};
 pub use log::Log;
 pub(crate) use producers::{Known, Producers};
+pub use repair::{Damage, Repair, inspect, repair};
 
 use std::time::Duration;
 
@@ -63,25 +71,12 @@ use std::time::Duration;
 pub struct LogOptions {
     /// When an append is acknowledged.
     pub durability: Durability,
-    /// A segment that has so many bytes is sealed, and the next one begun.
+    /// A segment that has so many bytes of frames is sealed, and the next one begun.
     pub segment_bytes: u64,
-    /// As is one whose first message is so old.
+    /// So is one whose first batch is so old.
     pub segment_age: Option<Duration>,
-    /// The partition that entries say they are from.
+    /// Which partition of a stream this is, for the positions of what is read.
     pub partition: u32,
-}
-
-/// One file of a log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SegmentInfo {
-    /// Its first sequence.
-    pub base: u64,
-    /// The sequence after its last.
-    pub next: u64,
-    /// Its length.
-    pub bytes: u64,
-    /// When its last batch was appended, ns since 1970.
-    pub last_time: i64,
 }
 
 impl Default for LogOptions {
@@ -111,12 +106,25 @@ pub struct ProducerBatch {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Appended {
     /// The sequence of the first message. None where it had been appended before, so long ago that the place is forgotten:
-    /// the places of a producer's last five batches are remembered, of its last one where the log was opened since.
+    /// the places of a producer's last five batches are remembered; where the log was opened since, of its last at least.
     pub seq: Option<u64>,
     /// How many messages.
     pub count: u32,
     /// Whether it had been appended before, and was not again.
     pub duplicate: bool,
+}
+
+/// One segment of a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentInfo {
+    /// The sequence of its first message.
+    pub base: u64,
+    /// The sequence after its last.
+    pub next: u64,
+    /// Bytes of its file.
+    pub bytes: u64,
+    /// When its last batch was appended, ns since 1970; 0 where it has none.
+    pub last_time: i64,
 }
 
 #[cfg(test)]

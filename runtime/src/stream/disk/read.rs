@@ -1,7 +1,7 @@
 //! Reading frames and messages from segments.
 
 use super::files::Files;
-use super::log::Segment;
+use super::shared::Segment;
 use super::{DiskError, frame, segment};
 use crate::message::{Entry, MessageBuilder, Position};
 use crate::stream::Limit;

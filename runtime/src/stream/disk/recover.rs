@@ -1,9 +1,9 @@
 //! From what a crash has left to a log that can be appended to.
 
 use super::files::Files;
-use super::log::Segment;
 use super::producers::Producers;
 use super::segment::{self, Contents};
+use super::shared::Segment;
 use super::{DiskError, Recovery, scan};
 use std::sync::Arc;
 

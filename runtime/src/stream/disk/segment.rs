@@ -26,14 +26,23 @@ pub(super) fn base_of(name: &str) -> Option<u64> {
 }
 
 /// Makes a segment of these bytes, durably, in place of one of the same base: after a crash it is whole, or not there.
+/// After an error it can be tried again.
 pub(super) fn create(files: &dyn Files, base: u64, bytes: &[u8]) -> Result<(), DiskError> {
     let name = name(base);
     let temporary = format!("{name}.tmp");
-    let mut handle = files.create(&temporary).map_err(|e| DiskError::io(&temporary, "make", e))?;
-    let written = handle.append(bytes).and_then(|()| handle.sync());
-    written.map_err(|e| DiskError::io(&temporary, "write", e))?;
-    files.rename(&temporary, &name).map_err(|e| DiskError::io(&temporary, "rename", e))?;
+    let made = write_file(files, &temporary, bytes);
+    let renamed = made.and_then(|()| files.rename(&temporary, &name).map_err(|e| DiskError::io(&name, "make", e)));
+    if let Err(error) = renamed {
+        // Where that fails too, it is removed when the log is opened.
+        let _ = files.remove(&temporary);
+        return Err(error);
+    }
     files.sync_directory().map_err(DiskError::directory("sync"))
+}
+
+fn write_file(files: &dyn Files, name: &str, bytes: &[u8]) -> Result<(), DiskError> {
+    let mut handle = files.create(name).map_err(|e| DiskError::io(name, "make", e))?;
+    handle.append(bytes).and_then(|()| handle.sync()).map_err(|e| DiskError::io(name, "write", e))
 }
 
 /// What stands before the frames: the base, and the producers of all that was appended before.
@@ -96,6 +105,11 @@ impl Contents {
     /// Of a segment that is nothing but a head so long.
     pub(super) fn empty(base: u64, head: u64) -> Contents {
         Contents { next: base, end: head, length: head, ..Contents::default() }
+    }
+
+    /// Bytes of its frames alone.
+    pub(super) fn frames(&self) -> u64 {
+        self.end.saturating_sub(self.index.before(0))
     }
 
     /// One more frame, of so many bytes.

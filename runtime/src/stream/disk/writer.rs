@@ -2,62 +2,20 @@
 
 use super::files::Handle;
 use super::frame::{self, Header};
-use super::log::{Segment, Shared};
+
 use super::producers::{Known, Producers};
 use super::recover::Recovered;
+use super::request::Request;
 use super::segment::{self, Contents};
-use super::{Appended, DiskError, Durability, ProducerBatch};
-use crate::message::Message;
+use super::shared::{Segment, Shared};
+use super::{Appended, DiskError, Durability};
 use crate::stream::now_ns;
 use std::collections::VecDeque;
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-
-/// Messages to append, and whom to tell what became of them.
-pub(super) struct Request {
-    pub(super) messages: Vec<Message>,
-    pub(super) producer: Option<ProducerBatch>,
-    pub(super) done: Done,
-}
-
-type Tell = Box<dyn FnOnce(Result<Appended, DiskError>) + Send>;
-
-/// Whom to tell, once; where it is dropped, it tells that the log is closed.
-pub(super) struct Done {
-    shared: Arc<Shared>,
-    /// What is queued until then.
-    weight: u64,
-    tell: Option<Tell>,
-}
-
-impl Done {
-    /// Counts the weight as queued.
-    pub(super) fn new(shared: Arc<Shared>, weight: u64, tell: Tell) -> Done {
-        shared.queued.fetch_add(weight, Ordering::Relaxed);
-        Done { shared, weight, tell: Some(tell) }
-    }
-
-    fn tell(mut self, result: Result<Appended, DiskError>) {
-        self.finish(result);
-    }
-
-    fn finish(&mut self, result: Result<Appended, DiskError>) {
-        if let Some(tell) = self.tell.take() {
-            self.shared.give_back(self.weight);
-            tell(result);
-        }
-    }
-}
-
-impl Drop for Done {
-    fn drop(&mut self) {
-        self.finish(Err(self.shared.closed()));
-    }
-}
 
 /// So many bytes at least are gathered into one write, where that many are waiting.
 const GATHER: u64 = 8 << 20;
@@ -117,10 +75,12 @@ impl Writer {
             let first = match self.wait(requests) {
                 Ok(first) => first,
                 Err(RecvTimeoutError::Timeout) => {
-                    let synced = self.sync();
+                    let kept = self.sync().and_then(|()| if self.is_old() { self.rotate(requests) } else { Ok(()) });
                     // Poisoned or not, what comes next finds out.
-                    let _ = self.check(synced);
-                    continue;
+                    match self.check(kept) {
+                        Err(DiskError::Closed) => break,
+                        _ => continue,
+                    }
                 }
                 Err(RecvTimeoutError::Disconnected) => break,
             };
@@ -143,10 +103,26 @@ impl Writer {
         if let Some(request) = self.waiting.pop_front() {
             return Ok(request);
         }
-        match (self.shared.options.durability, self.dirty) {
-            (Durability::Interval(every), Some(since)) => requests.recv_timeout(every.saturating_sub(since.elapsed())),
-            _ => requests.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        let sync = match (self.shared.options.durability, self.dirty) {
+            (Durability::Interval(every), Some(since)) => Some(every.saturating_sub(since.elapsed())),
+            _ => None,
+        };
+        match [sync, self.old_in()].into_iter().flatten().min() {
+            Some(timeout) => requests.recv_timeout(timeout),
+            None => requests.recv().map_err(|_| RecvTimeoutError::Disconnected),
         }
+    }
+
+    /// How long until the segment is so old that it is sealed; none where it never is.
+    fn old_in(&self) -> Option<Duration> {
+        let age = self.shared.options.segment_age.filter(|_| self.shared.state().poisoned.is_none())?;
+        let first = Some(self.segment.contents().first_time).filter(|time| *time != 0)?;
+        let now = u64::try_from(now_ns().saturating_sub(first)).unwrap_or(0);
+        Some(age.saturating_sub(Duration::from_nanos(now)))
+    }
+
+    fn is_old(&self) -> bool {
+        self.old_in() == Some(Duration::ZERO)
     }
 
     /// What goes into one write: this, and what is there behind it.
@@ -164,7 +140,7 @@ impl Writer {
 
     /// A failure poisons the log: what is on disk is not known any more.
     fn check<T>(&self, result: Result<T, DiskError>) -> Result<T, DiskError> {
-        if let Err(error @ (DiskError::Io { .. } | DiskError::Gone { .. })) = &result {
+        if let Err(error @ (DiskError::Io { .. } | DiskError::Gone { .. } | DiskError::Full { .. })) = &result {
             tracing::error!(%error, "log poisoned");
             self.shared.state().poisoned.get_or_insert_with(|| error.to_string());
         }
@@ -177,8 +153,10 @@ impl Writer {
         many: &[Request],
         requests: &Receiver<Request>,
     ) -> Result<Vec<Result<Appended, DiskError>>, DiskError> {
-        if self.segment.contents().end >= self.shared.options.segment_bytes {
-            self.rotate()?;
+        // Only one that holds something is sealed: the next one must have another base.
+        let frames = self.segment.contents().frames();
+        if frames > 0 && (frames >= self.shared.options.segment_bytes || self.is_old()) {
+            self.rotate(requests)?;
         }
         let time = now_ns();
         let mut contents = self.segment.contents().clone();
@@ -235,44 +213,63 @@ impl Writer {
     /// Appends the buffer. Where the disk is full, takes back what was written of it and waits for room.
     fn write(&mut self, start: u64, requests: &Receiver<Request>) -> Result<(), DiskError> {
         let name = segment::name(self.segment.base);
-        let mut told = false;
         loop {
-            match self.handle.append(&self.buffer) {
-                Ok(()) => return Ok(()),
-                Err(error) if is_full(&error) => {
-                    if !std::mem::replace(&mut told, true) {
-                        tracing::error!(segment = name, %error, "no room for the log; waiting until there is some");
-                    }
+            match self.handle.append(&self.buffer).map_err(|e| DiskError::io(&name, "write to", e)) {
+                Err(error @ DiskError::Full { .. }) => {
                     self.handle.truncate(start).map_err(|e| DiskError::io(&name, "take back a write to", e))?;
-                    std::thread::sleep(FULL);
-                    match requests.try_recv() {
-                        Ok(request) => self.waiting.push_back(request),
-                        Err(TryRecvError::Empty) => {}
-                        Err(TryRecvError::Disconnected) => return Err(DiskError::Closed),
-                    }
+                    self.wait_for_room(&error, requests)?;
                 }
-                Err(error) => return Err(DiskError::io(&name, "write to", error)),
+                written => {
+                    self.shared.full.store(false, Ordering::Relaxed);
+                    return written;
+                }
             }
         }
+    }
+
+    /// Waits a while, since the disk is full; an error where nobody is left to write for.
+    fn wait_for_room(&mut self, error: &DiskError, requests: &Receiver<Request>) -> Result<(), DiskError> {
+        if !self.shared.full.swap(true, Ordering::Relaxed) {
+            tracing::error!(%error, "no room for the log; waiting until there is some");
+        }
+        std::thread::sleep(FULL);
+        match requests.try_recv() {
+            Ok(request) => self.waiting.push_back(request),
+            Err(TryRecvError::Empty) => {}
+            Err(TryRecvError::Disconnected) => return Err(DiskError::Closed),
+        }
+        Ok(())
     }
 
     fn sync(&mut self) -> Result<(), DiskError> {
         if self.dirty.take().is_some() {
             self.handle.sync().map_err(|e| DiskError::io(&segment::name(self.segment.base), "sync", e))?;
+            self.shared.syncs.fetch_add(1, Ordering::Relaxed);
             self.synced = self.next;
         }
         Ok(())
     }
 
     /// Seals the segment and begins the next one.
-    fn rotate(&mut self) -> Result<(), DiskError> {
+    fn rotate(&mut self, requests: &Receiver<Request>) -> Result<(), DiskError> {
         self.sync()?;
-        let name = segment::name(self.segment.base);
-        let seal = self.segment.contents().seal();
-        let sealed = self.handle.append(&seal).and_then(|()| self.handle.sync());
-        sealed.map_err(|e| DiskError::io(&name, "seal", e))?;
-        self.segment.contents().length += seal.len() as u64;
-        self.begin_segment()
+        let (seal, end) = {
+            let contents = self.segment.contents();
+            (contents.seal(), contents.end)
+        };
+        self.buffer = seal;
+        self.write(end, requests)?;
+        self.handle.sync().map_err(|e| DiskError::io(&segment::name(self.segment.base), "seal", e))?;
+        self.segment.contents().length += self.buffer.len() as u64;
+        loop {
+            match self.begin_segment() {
+                Err(error @ DiskError::Full { .. }) => self.wait_for_room(&error, requests)?,
+                begun => {
+                    self.shared.full.store(false, Ordering::Relaxed);
+                    return begun;
+                }
+            }
+        }
     }
 
     fn begin_segment(&mut self) -> Result<(), DiskError> {
@@ -285,8 +282,4 @@ impl Writer {
         self.shared.state().segments.push(self.segment.clone());
         Ok(())
     }
-}
-
-fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

@@ -80,7 +80,7 @@ fn only_so_many_producers_are_remembered_and_the_oldest_is_forgotten() {
     let next = log.next();
     drop(log);
     let log = open();
-    assert_eq!(submit(&log, 1, of(1, 1)), again(None, 1), "it came again later");
+    assert_eq!(submit(&log, 1, of(1, 1)), again(Some(1), 1), "it came again later");
     assert_eq!(submit(&log, 1, of(3, 1)), again(Some(3), 1));
     assert_eq!(submit(&log, 1, of(2, 5)), new(next, 1), "it was the oldest");
 }
@@ -116,7 +116,7 @@ fn room_is_waited_for_while_too_much_is_queued() {
     let large = Message::new(&vec![0; 64 << 20]).unwrap();
     log.submit(vec![large], None, move |answer| told.send(answer).unwrap());
     run(async {
-        assert!(futures_now(log.room()).await.is_none(), "64 MiB are queued");
+        assert!(at_once(log.room()).await.is_none(), "64 MiB are queued");
         go.send(()).unwrap();
         log.room().await;
         assert_eq!(answer.recv().unwrap(), new(2, 1));
@@ -124,6 +124,6 @@ fn room_is_waited_for_while_too_much_is_queued() {
 }
 
 /// What a future has to say at once.
-async fn futures_now<T>(future: impl Future<Output = T>) -> Option<T> {
+pub(super) async fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
     tokio::select! { biased; value = future => Some(value), () = std::future::ready(()) => None }
 }

@@ -14,6 +14,8 @@ pub(super) struct SimState {
     /// What a power cut leaves of the directory.
     durable: BTreeMap<String, Arc<Mutex<SimFile>>>,
     operations: usize,
+    /// Bytes that were read.
+    pub(super) read: usize,
     pub(super) fault: Option<Fault>,
 }
 
@@ -31,6 +33,8 @@ pub(super) enum Fault {
     Power(usize),
     /// The operation with this number finds the disk full; the next one does not.
     Full(usize),
+    /// Nothing more fits on the disk.
+    NoRoom,
 }
 
 impl Sim {
@@ -56,7 +60,7 @@ impl Sim {
         let state = self.0.lock().unwrap();
         let mut files = BTreeMap::new();
         // What was not synced of the directory may be there, or not.
-        let directory = if luck % 2 == 0 { &state.durable } else { &state.files };
+        let directory = if luck.is_multiple_of(2) { &state.durable } else { &state.files };
         for (i, (name, file)) in directory.iter().enumerate() {
             let file = file.lock().unwrap();
             let mut data = file.durable.clone();
@@ -71,6 +75,26 @@ impl Sim {
             files.insert(name.clone(), Arc::new(Mutex::new(SimFile { durable: data.clone(), data })));
         }
         Sim(Arc::new(Mutex::new(SimState { durable: files.clone(), files, ..SimState::default() })))
+    }
+
+    /// Another disk with the same on it.
+    pub(super) fn copy(&self) -> Sim {
+        let state = self.0.lock().unwrap();
+        let copy = |file: &Arc<Mutex<SimFile>>| {
+            let file = file.lock().unwrap();
+            Arc::new(Mutex::new(SimFile { data: file.data.clone(), durable: file.durable.clone() }))
+        };
+        let files: BTreeMap<_, _> = state.files.iter().map(|(name, file)| (name.clone(), copy(file))).collect();
+        Sim(Arc::new(Mutex::new(SimState { durable: files.clone(), files, ..SimState::default() })))
+    }
+
+    pub(super) fn length(&self, name: &str) -> usize {
+        self.0.lock().unwrap().files[name].lock().unwrap().data.len()
+    }
+
+    /// Puts something else into a file, durably.
+    pub(super) fn set(&self, name: &str, data: Vec<u8>) {
+        *self.0.lock().unwrap().files[name].lock().unwrap() = SimFile { durable: data.clone(), data };
     }
 
     /// The same disk, mended.
@@ -133,7 +157,11 @@ struct SimHandle {
 
 impl Handle for SimHandle {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let operated = self.sim.operate();
+        let fault = self.sim.0.lock().unwrap().fault;
+        let operated = match fault {
+            Some(Fault::NoRoom) => Err(io::ErrorKind::StorageFull.into()),
+            _ => self.sim.operate(),
+        };
         let written = if operated.is_ok() { bytes.len() } else { bytes.len() / 2 };
         self.file.lock().unwrap().data.extend_from_slice(&bytes[..written]);
         operated
@@ -160,6 +188,7 @@ impl Handle for SimHandle {
         let file = self.file.lock().unwrap();
         let rest = file.data.get(place as usize..).unwrap_or_default();
         let read = rest.len().min(buffer.len());
+        self.sim.0.lock().unwrap().read += read;
         buffer[..read].copy_from_slice(&rest[..read]);
         Ok(read)
     }

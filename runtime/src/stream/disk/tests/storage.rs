@@ -1,0 +1,207 @@
+use super::*;
+use std::sync::mpsc;
+use std::time::Duration;
+
+fn names(directory: &std::path::Path) -> Vec<String> {
+    let mut names: Vec<_> =
+        std::fs::read_dir(directory).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// A log in a real directory, of 20 messages in several segments.
+fn real() -> (tempfile::TempDir, Log) {
+    let directory = tempfile::tempdir().unwrap();
+    let (log, _) = Log::open(directory.path(), LogOptions { segment_bytes: 600, ..LogOptions::default() }).unwrap();
+    for n in 1..21 {
+        run(log.append(batch(n..n + 1))).unwrap();
+    }
+    (directory, log)
+}
+
+#[test]
+fn a_segment_is_sealed_once_it_is_old_though_nothing_comes_in() {
+    let sim = Sim::default();
+    let open = |segment_age| {
+        let options = LogOptions { segment_age, partition: 3, ..LogOptions::default() };
+        Log::open_in(Box::new(sim.clone()), options, None).unwrap().0
+    };
+    let log = open(Some(Duration::from_secs(3600)));
+    for n in 1..4 {
+        run(log.append(batch(n..n + 1))).unwrap();
+    }
+    assert_eq!(log.segments().len(), 1, "none is an hour old");
+    drop(log);
+    let log = open(Some(Duration::ZERO));
+    while log.segments().len() < 2 {
+        std::thread::yield_now();
+    }
+    run(log.append(batch(4..5))).unwrap();
+    while log.segments().len() < 3 {
+        std::thread::yield_now();
+    }
+    let bases: Vec<_> = log.segments().iter().map(|s| (s.base, s.next)).collect();
+    assert_eq!(bases, [(1, 4), (4, 5), (5, 5)], "one without messages grows no older");
+    let positions: Vec<_> = log.read(3, Limit::messages(9)).unwrap().iter().map(|e| e.at).collect();
+    assert_eq!(positions, [3, 4].map(|seq| crate::message::Position { partition: 3, seq }));
+}
+
+#[test]
+fn segments_tell_what_their_files_take() {
+    let (directory, log) = real();
+    let on_disk = |base| std::fs::metadata(directory.path().join(segment::name(base))).unwrap().len();
+    let assert_true = |log: &Log| {
+        let segments = log.segments();
+        assert!(segments.len() > 2);
+        assert!(segments.iter().all(|s| s.bytes == on_disk(s.base)));
+        assert!(segments.windows(2).all(|two| two[0].next == two[1].base && two[0].last_time <= two[1].last_time));
+        assert_eq!(log.bytes(), segments.iter().map(|s| s.bytes).sum::<u64>());
+    };
+    assert_true(&log);
+    let bytes = log.bytes();
+    let freed = log.trim(10).unwrap();
+    assert_eq!(log.bytes(), bytes - freed);
+    assert_true(&log);
+    drop(log);
+    assert_true(&Log::open(directory.path(), LogOptions::default()).unwrap().0);
+}
+
+/// However many producers its head tells of.
+#[test]
+fn a_segment_is_sealed_for_its_frames_alone() {
+    for (segment_bytes, expected) in [(0, 60), (600, 12)] {
+        let sim = Sim::default();
+        let options = LogOptions { segment_bytes, ..LogOptions::default() };
+        let (log, _) = Log::open_in(Box::new(sim.clone()), options, None).unwrap();
+        let (sender, answer) = mpsc::channel();
+        for producer in 1..61 {
+            let (sender, batch_of) = (sender.clone(), Some(ProducerBatch { producer, sequence: 1 }));
+            log.submit(batch(producer..producer + 1), batch_of, move |appended| sender.send(appended).unwrap());
+            answer.recv().unwrap().unwrap();
+        }
+        let bases: Vec<_> = log.segments().iter().map(|s| s.base).collect();
+        assert!(bases.is_sorted_by(|a, b| a < b), "{bases:?}");
+        assert_eq!(bases.len(), expected);
+        drop(log);
+        assert_holds(&sim.open_log().unwrap().0, 61, &segment_bytes);
+    }
+}
+
+#[test]
+fn a_full_disk_is_told_of_until_there_is_room() {
+    let sim = Sim::default();
+    let (log, _) = sim.open_log().unwrap();
+    run(log.append(batch(1..2))).unwrap();
+    assert!(!log.full());
+    sim.0.lock().unwrap().fault = Some(Fault::NoRoom);
+    let (sender, answer) = mpsc::channel();
+    log.submit(batch(2..4), None, move |appended| sender.send(appended).unwrap());
+    while !log.full() {
+        std::thread::yield_now();
+    }
+    assert!(answer.try_recv().is_err());
+    sim.mended();
+    assert_eq!(answer.recv().unwrap(), Ok(Appended { seq: Some(2), count: 2, duplicate: false }));
+    assert!(!log.full());
+    assert_holds(&log, 4, &());
+}
+
+/// What is left when the log closes while the disk is full is answered, with the error.
+#[test]
+fn closing_a_log_on_a_full_disk_answers_all() {
+    let sim = Sim::default();
+    let (log, _) = sim.open_log().unwrap();
+    sim.0.lock().unwrap().fault = Some(Fault::NoRoom);
+    let (sender, answers) = mpsc::channel();
+    for n in 1..4 {
+        let sender = sender.clone();
+        log.submit(batch(n..n + 1), None, move |appended| sender.send(appended).unwrap());
+    }
+    drop((log, sender));
+    assert_eq!(answers.iter().collect::<Vec<_>>(), vec![Err(DiskError::Closed); 3]);
+    assert_holds(&sim.mended().open_log().unwrap().0, 1, &());
+}
+
+#[test]
+fn a_log_is_read_while_it_is_written_and_trimmed() {
+    let (directory, log) = real();
+    let before = names(directory.path());
+    let reader = Log::open_read_only(directory.path()).unwrap();
+    assert_eq!(contents(&reader), contents(&log));
+    assert_eq!(run(reader.append(batch(21..22))), Err(DiskError::ReadOnly));
+    assert_eq!(reader.trim(10), Err(DiskError::ReadOnly));
+    assert_eq!(names(directory.path()), before);
+    run(log.append(batch(21..22))).unwrap();
+    assert_eq!((reader.next(), reader.read(21, Limit::messages(1)).unwrap().len()), (21, 0), "it is as it was");
+    log.trim(15).unwrap();
+    let first = log.first();
+    for seq in 1..first {
+        assert!(matches!(reader.read(seq, Limit::messages(9)), Err(DiskError::OutOfBounds { .. })), "{seq}");
+    }
+    assert_eq!(reader.first(), first);
+    assert_eq!(contents(&reader), contents(&log)[..(21 - first) as usize]);
+}
+
+#[test]
+fn a_reader_leaves_a_torn_tail_alone() {
+    let (directory, log) = real();
+    let all = contents(&log);
+    let last = directory.path().join(segment::name(log.segments().last().unwrap().base));
+    drop(log);
+    let torn = [std::fs::read(&last).unwrap(), vec![7; 33]].concat();
+    std::fs::write(&last, &torn).unwrap();
+    assert_eq!(contents(&Log::open_read_only(directory.path()).unwrap()), all);
+    assert_eq!(std::fs::read(&last).unwrap(), torn);
+    let empty = tempfile::tempdir().unwrap();
+    let reader = Log::open_read_only(empty.path()).unwrap();
+    assert_eq!((contents(&reader), reader.first(), reader.next()), (vec![], 1, 1));
+    assert_eq!(names(empty.path()), [""; 0]);
+}
+
+#[test]
+fn what_is_not_of_the_log_is_named_and_what_a_crash_left_is_removed() {
+    let (directory, log) = real();
+    drop(log);
+    let left = directory.path().join(format!("{}.tmp", segment::name(40)));
+    std::fs::write(&left, "half a seg").unwrap();
+    Log::open(directory.path(), LogOptions::default()).unwrap();
+    assert!(!left.exists());
+    for name in ["notes.txt", "1.seg", "+0000000000000000001.seg", "notes.tmp"] {
+        let other = tempfile::tempdir().unwrap();
+        std::fs::write(other.path().join(name), "of another").unwrap();
+        let foreign = DiskError::Foreign { name: name.to_owned() };
+        assert_eq!(Log::open(other.path(), LogOptions::default()).err(), Some(foreign.clone()));
+        assert_eq!(Log::open_read_only(other.path()).err(), Some(foreign.clone()));
+        assert_eq!(inspect(other.path()), Err(foreign.clone()));
+        assert_eq!(repair(other.path(), Repair::Skip), Err(foreign));
+        assert_eq!(names(other.path()), [name], "nothing was put beside it");
+    }
+    // A later version of the format.
+    let file = directory.path().join(segment::name(1));
+    let mut bytes = std::fs::read(&file).unwrap();
+    for name in names(directory.path()).iter().filter(|n| n.ends_with(".seg")) {
+        std::fs::remove_file(directory.path().join(name)).unwrap();
+    }
+    bytes[7] = 2;
+    std::fs::write(&file, bytes).unwrap();
+    let foreign = DiskError::Foreign { name: segment::name(1) };
+    assert_eq!(Log::open(directory.path(), LogOptions::default()).err(), Some(foreign));
+}
+
+/// Opening reads seals, not what is sealed: a log with much in it opens as fast as one with little.
+#[test]
+fn opening_reads_no_sealed_frames() {
+    let sim = Sim::default();
+    let (log, _) = sim.open_log().unwrap();
+    for n in 1..200 {
+        run(log.append(batch(n..n + 1))).unwrap();
+    }
+    let seals: usize = log.segments().iter().map(|s| (s.bytes - s.bytes.min(600)) as usize).sum();
+    drop(log);
+    sim.0.lock().unwrap().read = 0;
+    let (log, _) = sim.open_log().unwrap();
+    let read = sim.0.lock().unwrap().read;
+    let segments = log.segments().len();
+    assert!(segments > 20);
+    assert!(read < seals + segments * 100 + 1000, "{read} bytes of {} in {segments} segments", log.bytes());
+}
