@@ -100,6 +100,14 @@ async fn a_reader_that_dies_half_way_loses_nothing() {
         }
     };
     note(&seen, "at its death", &died_with);
+    // What it has settled is on its way, and would die with it.
+    let settled = seen.lock().unwrap().values().filter(|readers| readers[0] != "at its death").count();
+    within("what was settled is known", async {
+        while log.lag("alerts").unwrap() > (feed.len() - settled) as u64 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     drop(dying);
     while log.lag("alerts").unwrap() > 0 {
         let batch = within("the surviving reader", surviving.next_batch()).await.unwrap();
