@@ -110,11 +110,13 @@ fn a_configuration_says_where_the_broker_is() {
     let broker = Broker::new(1, Some("from-the-file"));
     let at = broker.address.as_str();
     let dir = Dir::new();
-    let serve = format!("serve: {{ grpc: {{ address: {at}, tokens: [from-the-file] }} }}\nstreams: {{}}\n");
+    let serve = format!(
+        "serve: {{ grpc: {{ address: {at}, tokens: [from-the-file] }} }}\nstreams: {{ a: {{ from: stdin, to: stdout }} }}\n"
+    );
     let serve = dir.write("serve.yaml", serve);
     pelton(["produce", "quakes", "--config", serve.to_str().unwrap()]).stdin("a\n").run().expect(0);
     let named = format!(
-        "brokers: {{ there: {{ type: pelton, address: [127.0.0.1:1, '{at}'], token: from-the-file }} }}\nstreams: {{}}\n"
+        "brokers: {{ there: {{ type: pelton, address: [127.0.0.1:1, '{at}'], token: from-the-file }} }}\nstreams: {{ a: {{ from: stdin, to: stdout }} }}\n"
     );
     let named = dir.write("brokers.yaml", named);
     for broker in [vec![], vec!["--broker", "there"]] {
@@ -144,4 +146,45 @@ fn what_cannot_be_done_says_why() {
         assert!(ended.stderr.contains(text), "{arguments:?}: {}", ended.stderr);
     }
     assert_eq!(broker.log.messages(), 0);
+}
+
+#[test]
+fn one_host_reads_and_feeds_the_streams_of_another() {
+    let broker = Broker::new(4, None);
+    let at = broker.address.as_str();
+    let feed = feed();
+    pelton(["produce", "quakes", "--broker", at]).stdin(feed.join("\n")).run().expect(0);
+    let copies = broker.runtime.block_on(async { SequenceLog::memory("copies", LogOptions::default()).unwrap() });
+    assert!(broker.server.as_ref().unwrap().streams().insert(copies.clone()));
+    let dir = Dir::new();
+    let config = dir.write(
+        "copy.yaml",
+        format!(
+            "brokers: {{ there: {{ type: pelton, address: '{at}' }} }}\n\
+             streams: {{ copy: {{ from: {{ broker: there, stream: quakes }}, to: {{ broker: there, stream: copies }} }} }}\n"
+        ),
+    );
+    let all = || (broker.log.lag("copy") == Ok(0)).then_some(());
+    let host = pelton(["run".as_ref(), config.as_os_str()]).start();
+    host.until("everything is copied and settled", all);
+    host.signal("TERM");
+    host.end().expect(0);
+    assert_eq!(copies.messages(), 1707);
+
+    // Killed in the middle, it loses nothing, and may repeat some.
+    pelton(["produce", "quakes", "--broker", at]).stdin(feed.join("\n")).run().expect(0);
+    let host = pelton(["run".as_ref(), config.as_os_str()]).start();
+    host.until("something is copied", || (copies.messages() > 1707).then_some(()));
+    host.signal("KILL");
+    drop(host.end());
+    let host = pelton(["run".as_ref(), config.as_os_str()]).start();
+    host.until("everything is copied and settled", all);
+    host.signal("TERM");
+    host.end().expect(0);
+    let copied = copies.read(0, 1, pelton::stream::Limit::messages(100_000)).unwrap();
+    let mut times: std::collections::BTreeMap<&[u8], usize> = feed.iter().map(|line| (line.as_bytes(), 0)).collect();
+    for entry in &copied {
+        *times.get_mut(entry.message.body()).unwrap() += 1;
+    }
+    assert!(times.values().all(|times| *times >= 2), "each came both times");
 }

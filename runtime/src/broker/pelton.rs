@@ -240,16 +240,4 @@ impl Sink for PeltonSink {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_tag_is_a_place() {
-        for (partition, seq) in [(0, 1), (65535, (1 << 48) - 1), (3, 77)] {
-            let at = Position { partition, seq };
-            assert_eq!(tag(at).map(place), Some(at));
-        }
-        assert_eq!(tag(Position { partition: 65536, seq: 1 }), None);
-        assert_eq!(tag(Position { partition: 0, seq: 1 << 48 }), None);
-    }
-}
+mod tests;

@@ -2,6 +2,7 @@
 
 use super::ClientError;
 use crate::config::{ClientTls, PeltonBroker};
+use crate::serve::FRAME;
 use crate::serve::proto::broker_client::BrokerClient;
 use std::path::Path;
 use std::sync::Arc;
@@ -170,6 +171,7 @@ fn endpoint(address: &str, broker: &PeltonBroker) -> Result<Endpoint, ClientErro
         .tcp_nodelay(true)
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOW)
+        .max_frame_size(FRAME)
         .http2_keep_alive_interval(KEEPALIVE)
         .keep_alive_timeout(KEEPALIVE);
     match &broker.tls {

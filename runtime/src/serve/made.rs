@@ -67,21 +67,27 @@ pub(super) fn create(directory: &Path, name: &str, made: MadeWith) -> anyhow::Re
     begun().with_context(|| format!("cannot make {}; mend serve.grpc.directory", directory.join(name).display()))
 }
 
-/// Removes a stream's directory. Once it returns, the stream is gone, though the disk may still hold a part of it.
-pub(super) fn remove(directory: &Path, name: &str) -> anyhow::Result<()> {
-    let gone = directory.join(format!(".gone-{name}"));
-    let removed = || -> std::io::Result<()> {
+/// Takes a stream's directory away. Once it returns, the stream is gone, though the disk still holds what it held.
+pub(super) fn retire(directory: &Path, name: &str) -> anyhow::Result<()> {
+    let gone = gone(directory, name);
+    let retired = || -> std::io::Result<()> {
         remove_if_there(&gone)?;
         fs::rename(directory.join(name), &gone)?;
         File::open(directory)?.sync_all()
     };
-    removed()
-        .with_context(|| format!("cannot remove {}; mend serve.grpc.directory", directory.join(name).display()))?;
+    retired().with_context(|| format!("cannot remove {}; mend serve.grpc.directory", directory.join(name).display()))
+}
+
+/// Removes what a retired stream held. What can't be removed now, the next start removes.
+pub(super) fn remove_retired(directory: &Path, name: &str) {
+    let gone = gone(directory, name);
     if let Err(error) = remove_if_there(&gone) {
-        // A reader may hold a file that is being written; the next start removes what is left.
         tracing::warn!(directory = %gone.display(), %error, "a part of a deleted stream is left");
     }
-    Ok(())
+}
+
+fn gone(directory: &Path, name: &str) -> PathBuf {
+    directory.join(format!(".gone-{name}"))
 }
 
 /// All streams of a directory, and what each was made with.

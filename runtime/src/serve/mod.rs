@@ -50,6 +50,8 @@ const KEEPALIVE: Duration = Duration::from_secs(20);
 const GRACE: Duration = Duration::from_secs(5);
 /// What a connection, and each call on it, may have under way, in bytes.
 const WINDOW: u32 = 4 << 20;
+/// Of HTTP/2: a batch in few pieces.
+pub(crate) const FRAME: u32 = 256 << 10;
 /// A batch may be larger than the largest message, where that is small: as much as gRPC takes by custom.
 const LEAST_REQUEST: u64 = 4 << 20;
 /// Room for what stands around a message.
@@ -87,7 +89,8 @@ impl Server {
             .http2_keepalive_interval(Some(KEEPALIVE))
             .http2_keepalive_timeout(Some(KEEPALIVE))
             .initial_stream_window_size(WINDOW)
-            .initial_connection_window_size(WINDOW);
+            .initial_connection_window_size(WINDOW)
+            .max_frame_size(FRAME);
         if let Some(tls) = &config.tls {
             builder =
                 builder.tls_config(server_tls(tls)?).context("the certificates of serve.grpc.tls can't be used")?;

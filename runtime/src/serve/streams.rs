@@ -131,13 +131,20 @@ impl Streams {
             let text = format!("the stream '{name}' is the host's own; take it out of the host's configuration");
             return Err(Status::failed_precondition(text));
         }
-        if let (Origin::Disk, Some(directory)) = (origin, making.clone()) {
+        let directory = making.clone().filter(|_| origin == Origin::Disk);
+        if let Some(directory) = directory.clone() {
             let name = name.to_owned();
-            let removed = tokio::task::spawn_blocking(move || made::remove(&directory, &name)).await;
-            removed.map_err(|e| internal(e.into()))?.map_err(internal)?;
+            let retired = tokio::task::spawn_blocking(move || made::retire(&directory, &name)).await;
+            retired.map_err(|e| internal(e.into()))?.map_err(internal)?;
         }
         self.all().remove(name);
+        // From here on nothing more is written.
         log.close().await;
+        if let Some(directory) = directory {
+            let name = name.to_owned();
+            let removed = tokio::task::spawn_blocking(move || made::remove_retired(&directory, &name)).await;
+            removed.map_err(|e| internal(e.into()))?;
+        }
         tracing::info!(stream = name, "stream deleted");
         Ok(())
     }

@@ -206,7 +206,8 @@ async fn garbage_and_vanishing_clients_harm_nobody() {
 
     // One that is gone in mid-stream, with a message in hand.
     let mut client = client(&fixture).await;
-    let open = Open { stream: "one".into(), group: "g".into(), ..Default::default() };
+    // Its lease would not end before the test.
+    let open = Open { stream: "one".into(), group: "g".into(), lease_ms: 3_600_000, ..Default::default() };
     let (requests, requested) = tokio::sync::mpsc::channel(4);
     requests.send(SubscribeRequest { open: Some(open), credit: 9, ..Default::default() }).await.unwrap();
     let mut answers =

@@ -82,24 +82,35 @@ async fn a_reader_that_dies_half_way_loses_nothing() {
     let seen = Seen::default();
     let mut dying = Consumer::new(fixture.connection(), options("alerts"));
     let mut surviving = Consumer::new(fixture.connection(), options("alerts"));
-    let mut died_with = Vec::new();
     let mut handled = 0;
-    while log.lag("alerts").map_or(true, |lag| lag > 0) {
-        if handled < feed.len() / 2 {
-            let batch = dying.next_batch().await.unwrap();
-            note(&seen, "dying", &batch);
-            handled += batch.len();
-            // The last one that it gets it does not settle.
-            match handled < feed.len() / 2 {
-                true => dying.settle(&batch).await,
-                false => died_with = batch,
-            }
-        } else if !died_with.is_empty() {
-            let connection = fixture.connection();
-            drop(std::mem::replace(&mut dying, Consumer::new(connection, options("nobody"))));
-            note(&seen, "at its death", &std::mem::take(&mut died_with));
-        }
+    // They take turns, so that there is enough for both up to here.
+    while handled < 400 {
+        let batch = dying.next_batch().await.unwrap();
+        note(&seen, "dying", &batch);
+        dying.settle(&batch).await;
+        handled += batch.len();
         let batch = surviving.next_batch().await.unwrap();
+        note(&seen, "surviving", &batch);
+        surviving.settle(&batch).await;
+    }
+    let died_with = loop {
+        let batch = dying.next_batch().await.unwrap();
+        if !batch.is_empty() {
+            break batch;
+        }
+    };
+    note(&seen, "at its death", &died_with);
+    // What it has settled is on its way, and would die with it.
+    let settled = seen.lock().unwrap().values().filter(|readers| readers[0] != "at its death").count();
+    within("what was settled is known", async {
+        while log.lag("alerts").unwrap() > (feed.len() - settled) as u64 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    drop(dying);
+    while log.lag("alerts").unwrap() > 0 {
+        let batch = within("the surviving reader", surviving.next_batch()).await.unwrap();
         note(&seen, "surviving", &batch);
         surviving.settle(&batch).await;
     }

@@ -5,6 +5,7 @@ mod groups;
 mod idempotence;
 mod made;
 mod secure;
+mod speed;
 mod standard;
 
 use super::{Server, Streams};
