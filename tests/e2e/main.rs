@@ -4,13 +4,17 @@
 mod broker;
 mod cache;
 mod check;
+mod dead;
 mod follow;
 mod inspect;
 mod invoke;
 mod kinds;
+mod log;
 mod memory;
 mod misbehave;
 mod reload;
+mod replay;
 mod run;
 mod signals;
+mod stored;
 mod twenty;

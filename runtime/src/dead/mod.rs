@@ -63,3 +63,6 @@ impl Why {
         [Why::Rejected, Why::Exhausted].into_iter().find(|why| why.as_str() == text)
     }
 }
+
+#[cfg(test)]
+mod tests;

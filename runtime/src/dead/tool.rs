@@ -228,6 +228,10 @@ impl<'c> DeadLetters<'c> {
     /// # Errors
     /// [`ToolError::InUse`], [`ToolError::NotThere`], and where it can't be opened.
     pub async fn open(config: &'c Config, name: &str) -> Result<DeadLetters<'c>, ToolError> {
+        let (_, disk) = log_on_disk(config, name)?;
+        if !disk.path.exists() {
+            return Err(ToolError::NotThere { stream: name.to_owned(), path: disk.path.display().to_string() });
+        }
         let log = open(config, name).await?;
         let options = ConsumerOptions {
             start: Start::Earliest,
@@ -310,11 +314,7 @@ impl<'c> DeadLetters<'c> {
 }
 
 async fn open(config: &Config, name: &str) -> Result<SequenceLog, ToolError> {
-    let (stream, disk) = log_on_disk(config, name)?;
-    if !disk.path.exists() {
-        return Err(ToolError::NotThere { stream: name.to_owned(), path: disk.path.display().to_string() });
-    }
-    let mut stream = stream.clone();
+    let mut stream = log_on_disk(config, name)?.0.clone();
     if let Some(StorageKind::Disk(disk)) = stream.storage.as_mut().map(|storage| &mut storage.kind) {
         // What is settled here must be safe there.
         disk.durability = Durability::EveryBatch;
