@@ -153,7 +153,7 @@ impl Letters {
                 self.rest.pop_front();
                 continue;
             };
-            let is_open = |e: &Entry| range.contains(&e.at.seq) && !settled.iter().any(|run| run.contains(&e.at.seq));
+            let is_open = |e: &Entry| !settled.iter().any(|run| run.contains(&e.at.seq));
             let letters = read.into_iter().filter(is_open).map(|e| Letter { at: e.at, message: e.message });
             let taken = letters.filter(|letter| self.filter.takes(letter, self.now));
             let taken: Vec<Letter> = taken.take(usize::try_from(self.left).unwrap_or(usize::MAX)).collect();
