@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tempfile::TempDir;
 
+mod faults;
 mod model;
+mod waiting;
 
 fn message(body: &str) -> Message {
     Message::new(body.as_bytes()).unwrap()
