@@ -3,6 +3,7 @@
 
 mod cache;
 mod check;
+mod crash;
 mod follow;
 mod inspect;
 mod invoke;
