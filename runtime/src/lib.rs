@@ -15,7 +15,8 @@
 //! | [`wasm`] | handlers in WebAssembly; the only place that names wasmtime |
 //! | [`slot`] | which generation of a handler's code serves |
 //! | [`worker`], [`pool`] | the processing loop, and how many of it run |
-//! | [`dead`] | what a dead letter says |
+//! | [`dead`] | what a dead letter says; finding letters, putting them back, giving them up |
+//! | [`replay`] | what a handler would do with past messages |
 //! | [`config`] | from YAML to a valid configuration, every mistake reported at once |
 //! | [`host`] | wires all of it; start and stop order |
 //! | [`serve`] | the embedded broker: streams over gRPC |
@@ -37,6 +38,7 @@ pub mod message;
 pub mod metrics;
 pub mod outlet;
 pub mod pool;
+pub mod replay;
 pub mod serve;
 pub mod slot;
 pub mod stream;

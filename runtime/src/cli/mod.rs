@@ -1,17 +1,23 @@
 //! The command line: arguments, configuration, run, exit code. One file for each subcommand.
 //!
 //! Exit codes: 0 all is well; 1 something went wrong while running, or messages were left unsettled, or `invoke`'s message
-//! was not done; 2 the arguments, the configuration or a module are wrong, and nothing was started; 130 a second Ctrl-C, or
+//! was not done, or `replay` shows a difference, or `log inspect` damage; 2 the arguments, the configuration or a module are wrong, and nothing was started; 130 a second Ctrl-C, or
 //! the first one before everything has started.
 
+mod broker;
 mod check;
 mod consume;
+mod dead;
+mod difference;
 mod inspect;
 mod invoke;
+mod log;
 mod logging;
 mod produce;
+mod replay;
 mod run;
 mod summary;
+mod table;
 mod target;
 
 use clap::{Parser, Subcommand};
@@ -35,17 +41,21 @@ struct Arguments {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 all is well; 1 something went wrong while running, messages were left unsettled, or \
-an invoked message was not done; 2 the arguments, the configuration or a module are wrong, and nothing was started; \
+an invoked message was not done, or a replay shows a difference, or a log is damaged; 2 the arguments, the configuration or a module are wrong, and nothing was started; \
 130 a second Ctrl-C, or the first one before everything has started.\n\nRUST_LOG sets what is logged to standard error, as in RUST_LOG=pelton=debug.";
 
 #[derive(Subcommand)]
 enum Command {
     Run(run::Arguments),
+    Broker(broker::Arguments),
     Check(check::Arguments),
     Invoke(Box<invoke::Arguments>),
     Inspect(inspect::Arguments),
     Produce(Box<produce::Arguments>),
     Consume(Box<consume::Arguments>),
+    Replay(Box<replay::Arguments>),
+    Dead(dead::Arguments),
+    Log(log::Arguments),
 }
 
 /// Runs the program.
@@ -61,11 +71,15 @@ pub fn main() -> ExitCode {
     let code = runtime.block_on(async {
         match arguments.command {
             Command::Run(arguments) => run::run(arguments).await,
+            Command::Broker(arguments) => broker::broker(arguments).await,
             Command::Check(arguments) => check::check(&arguments).await,
             Command::Invoke(arguments) => invoke::invoke(*arguments).await,
             Command::Inspect(arguments) => inspect::inspect(&arguments).await,
             Command::Produce(arguments) => produce::produce(*arguments).await,
             Command::Consume(arguments) => consume::consume(*arguments).await,
+            Command::Replay(arguments) => replay::replay(*arguments).await,
+            Command::Dead(arguments) => dead::dead(arguments).await,
+            Command::Log(arguments) => log::log(&arguments),
         }
     });
     // A read of standard input that never returns must not keep the program.
@@ -82,6 +96,15 @@ fn load(path: &std::path::Path) -> Option<crate::config::Config> {
             None
         }
     }
+}
+
+/// How a command prints what it has found.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// For people
+    Text,
+    /// One object a line
+    Json,
 }
 
 /// `NAME=VALUE`.

@@ -3,7 +3,7 @@ use crate::config::{Config, SinkConfig};
 use crate::host::Host;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{IsTerminal, stderr, stdout};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -26,6 +26,11 @@ const LOG: Duration = Duration::from_secs(10);
 
 pub(super) async fn run(arguments: Arguments) -> u8 {
     let Some(config) = load(&arguments.config) else { return REFUSED };
+    self::config(config, &arguments.config, arguments.exit_when_done).await
+}
+
+/// Runs a configuration that was read from `path`.
+pub(super) async fn config(config: Config, path: &Path, exit_when_done: bool) -> u8 {
     let bar = status_line(&config);
     logging::start("info", bar.clone());
     config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
@@ -49,9 +54,9 @@ pub(super) async fn run(arguments: Arguments) -> u8 {
             return REFUSED;
         }
     };
-    tracing::info!(config = %arguments.config.display(), "running");
+    tracing::info!(config = %path.display(), "running");
     let done = tokio::select! {
-        () = host.finished(), if arguments.exit_when_done => true,
+        () = host.finished(), if exit_when_done => true,
         () = signals.stop(|| host.reload()) => false,
         () = show(&host, &bar) => false,
     };

@@ -15,14 +15,14 @@ use super::model::{
 pub(super) const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Far above what brokers let through, and low enough that a file without line breaks does not fill the memory.
-pub(super) const MAX_MESSAGE: u64 = 16 << 20;
+pub(in crate::config) const MAX_MESSAGE: u64 = 16 << 20;
 
 /// Ten thousand small messages hide the pauses of a source; the bytes bind where messages are large. Waiting is the
 /// only choice that loses nothing.
 pub(super) const BUFFER: BufferConfig = BufferConfig { messages: 10_000, bytes: 64 << 20, when_full: WhenFull::Block };
 
 /// Where an embedded broker listens: on this machine only, so that nothing is open that nobody opened.
-pub(super) const GRPC_ADDRESS: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 50_051));
+pub(in crate::config) const GRPC_ADDRESS: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 50_051));
 /// A connection across the world takes a second; a host that starts, some more.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// An answer that takes longer than a sync of a slow disk is not going to come.

@@ -118,14 +118,6 @@ impl Problem {
         self
     }
 
-    /// Where there is no place to add.
-    pub(super) fn into_text(self) -> String {
-        match self.expected {
-            Some(expected) => format!("{}; {expected} is expected", self.problem),
-            None => self.problem,
-        }
-    }
-
     pub(super) fn suggest(mut self, suggestion: Option<impl Into<String>>) -> Self {
         self.suggestion = suggestion.map(Into::into);
         self

@@ -32,16 +32,12 @@ use std::sync::Arc;
 
 pub use error::{ConfigError, ConfigErrors, Place};
 pub use model::*;
-pub use time::{ParseStartError, parse_time};
+pub use time::{ParseStartError, parse_time, show_time};
+pub use units::parse_duration;
 
 use error::{Errors, Problem};
 use node::Origin;
 pub(crate) use resolve::is_name;
-
-/// A duration as configurations write it: `100ms`, `1.5s`, `5m`. The error says what is wrong with the text.
-pub(crate) fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
-    units::duration(text).map_err(Problem::into_text)
-}
 
 /// A configuration of a thousand handlers has a twentieth of this; above it, the file is something else.
 const LARGEST_FILE: u64 = 8 << 20;

@@ -36,6 +36,16 @@ pub fn parse_time(text: &str) -> Option<i64> {
     i64::try_from(since).ok()
 }
 
+/// A time in ns since 1970 as [`parse_time`] reads it, in UTC and to the millisecond.
+pub fn show_time(ns: i64) -> String {
+    let ms = ns.div_euclid(1_000_000);
+    let (seconds, ms) = (ms.div_euclid(1000), ms.rem_euclid(1000));
+    let (year, month, day) = date(seconds.div_euclid(DAY));
+    let of_day = seconds.rem_euclid(DAY);
+    let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
+}
+
 const DAY: i64 = 86_400;
 
 /// Exactly so many digits, with a value in `range`.
@@ -97,6 +107,20 @@ fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     years + months + day - 1 - 719_162
 }
 
+/// The year, month and day that so many days since 1970 lead to.
+fn date(days: i64) -> (i64, i64, i64) {
+    // The year, or one that is earlier by a few, as far as 64 bits of ns reach.
+    let mut year = 1969 + days.div_euclid(366);
+    while days_since_1970(year + 1, 1, 1) <= days {
+        year += 1;
+    }
+    let mut month = 1;
+    while month < 12 && days_since_1970(year, month + 1, 1) <= days {
+        month += 1;
+    }
+    (year, month, days - days_since_1970(year, month, 1) + 1)
+}
+
 /// A text that does not say where to start.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("'{0}' is no place to start; expected {A_START}")]
@@ -154,6 +178,20 @@ mod tests {
         for (text, expected) in table {
             assert_eq!(parse_time(text), Some(expected), "{text}");
         }
+    }
+
+    #[test]
+    fn a_time_that_is_shown_is_read_again() {
+        // The first and last milliseconds of years, leap years and days among them, and far-off times.
+        let years = [1677, 1700, 1899, 1900, 1969, 1970, 1999, 2000, 2004, 2026, 2100, 2262];
+        let days = years.into_iter().flat_map(|year| [days_since_1970(year, 3, 1), days_since_1970(year, 12, 31)]);
+        let times = days.flat_map(|day| [day * DAY * 1000, day * DAY * 1000 - 1]);
+        for ms in times.filter(|ms| ms.checked_mul(1_000_000).is_some()) {
+            let shown = show_time(ms * 1_000_000);
+            assert_eq!(parse_time(&shown), Some(ms * 1_000_000), "{shown}");
+        }
+        assert_eq!(show_time(1_795_255_200_250_999_999), "2026-11-21T10:00:00.250Z");
+        assert_eq!(show_time(-1), "1969-12-31T23:59:59.999Z");
     }
 
     #[test]

@@ -41,6 +41,14 @@ pub(super) fn duration(text: &str) -> Result<Duration, Problem> {
     Ok(Duration::from_nanos(nanos))
 }
 
+/// A duration as configurations have it, such as `1.5s` or `7d`.
+///
+/// # Errors
+/// What is expected instead.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    duration(text).map_err(|_| format!("'{text}' is no duration; expected {A_DURATION}"))
+}
+
 /// `256B`, `10kB` (thousands), `64MiB` (1024s), `1.5GiB`, in bytes. `usual` is the unit that is proposed for a
 /// bare number.
 pub(super) fn size(text: &str, usual: &str) -> Result<u64, Problem> {

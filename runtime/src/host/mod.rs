@@ -3,11 +3,13 @@
 mod load;
 mod report;
 mod storage;
+mod tell;
 
 pub use report::{HandlerReport, Report};
 
 use self::load::{Loader, Reloader, load_all};
-use self::storage::{LogReader, SINK, buffer, cursor, intake, open_log};
+pub(crate) use self::storage::open_log;
+use self::storage::{LogReader, SINK, buffer, cursor, intake};
 use crate::broker;
 use crate::broker::publisher::Publisher;
 use crate::broker::pump::{Link, Order, Pump};
@@ -18,6 +20,7 @@ use crate::log::SequenceLog;
 use crate::metrics::HandlerMetrics;
 use crate::outlet::Outlet;
 use crate::pool::Pool;
+use crate::serve::{Server, Streams};
 use crate::stream::{Acks, CursorOptions, CursorStats, DropReason, Stream, StreamStats};
 use crate::worker::{Tuning, Work};
 use std::collections::{HashMap, HashSet};
@@ -42,6 +45,7 @@ pub struct StartError {
 /// A running configuration.
 pub struct Host {
     streams: Vec<(StreamConfig, Outlet)>,
+    server: Option<Server>,
     /// Those of this host that read a log.
     readers: Vec<LogReader>,
     events: Events,
@@ -100,6 +104,7 @@ impl Host {
 
         let started = Instant::now();
         let events = Events::default();
+        let mut watchers = vec![tell::start(&events)];
         let mut streams = Vec::new();
         let mut acks: Vec<Option<Acks>> = Vec::new();
         let mut reasons = Vec::new();
@@ -159,7 +164,6 @@ impl Host {
             handler.pool.resize(handler.config.workers.max).await;
         }
         let (reload, _) = broadcast::channel(1);
-        let mut watchers = Vec::new();
         for handler in &pools {
             if !native.contains(&handler.config.name) {
                 let reloader = Reloader {
@@ -172,6 +176,14 @@ impl Host {
                 watchers.push(guests.spawn(reloader.run()));
             }
         }
+        let mut server = None;
+        if let Some(serve) = config.serve.clone() {
+            let served = Streams::default();
+            for log in streams.iter().filter_map(|(_, outlet)| outlet.log()) {
+                served.insert(log.clone());
+            }
+            server = Some(Server::start(serve, served).await.map_err(fatal)?);
+        }
         readers.iter_mut().for_each(LogReader::start);
         let mut pumps = Vec::new();
         for ((config, stream), acks) in streams.iter().zip(&mut acks) {
@@ -182,6 +194,7 @@ impl Host {
         }
         Ok(Host {
             streams,
+            server,
             readers,
             events,
             handlers: pools,
@@ -202,6 +215,11 @@ impl Host {
     /// The streams that keep their messages.
     pub fn logs(&self) -> impl Iterator<Item = &SequenceLog> {
         self.streams.iter().filter_map(|(_, outlet)| outlet.log())
+    }
+
+    /// What serves the streams to other programs, where something does.
+    pub fn server(&self) -> Option<&Server> {
+        self.server.as_ref()
     }
 
     /// What happens here.
@@ -315,6 +333,10 @@ impl Host {
     pub async fn shutdown(mut self, limit: Duration) -> (Report, usize) {
         let end = Instant::now() + limit;
         self.watchers.iter().for_each(JoinHandle::abort);
+        if let Some(server) = self.server.take() {
+            // It gives itself 5 seconds at most.
+            server.shutdown().await;
+        }
         let reading = || self.pumps.iter().chain(self.readers.iter().filter_map(|r| r.pump.as_ref()));
         for pump in reading() {
             pump.order.send_replace(Order::Drain);

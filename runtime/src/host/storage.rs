@@ -13,7 +13,7 @@ use super::Task;
 pub(super) const SINK: &str = ":sink";
 
 /// Opens a stream's log, where it has one.
-pub(super) async fn open_log(config: &StreamConfig, events: &Events) -> Result<Option<SequenceLog>, LogError> {
+pub(crate) async fn open_log(config: &StreamConfig, events: &Events) -> Result<Option<SequenceLog>, LogError> {
     let Some(storage) = &config.storage else { return Ok(None) };
     let (name, options) = (config.name.clone(), log_options(config, storage, events));
     let StorageKind::Disk(disk) = &storage.kind else {

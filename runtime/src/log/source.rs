@@ -2,6 +2,7 @@
 
 use super::{Commit, Consumer, ConsumerOptions, Deliver, LogError, SequenceLog, Start};
 use crate::broker::{Ack, AckStyle, AckToken, BrokerError, Received, Source, SourceTraits};
+use crate::message::Message;
 use crate::stream::Limit;
 use async_trait::async_trait;
 use std::ops::Range;
@@ -31,6 +32,20 @@ fn fatal(error: LogError) -> BrokerError {
     BrokerError::Fatal(error.into())
 }
 
+/// The message as a reader is to have it; none where it was put back for another. The reader does not see whom it was put
+/// back for: what it copies into its outputs would be passed over by theirs.
+pub(crate) fn meant_for(reader: &str, message: Message) -> Option<Message> {
+    let Some(meant) = message.header(REDRIVEN_FOR) else { return Some(message) };
+    if meant.as_text() != Some(reader) {
+        return None;
+    }
+    let mut builder = Message::builder();
+    builder.subject(message.subject()).id(message.id()).timestamp(message.timestamp());
+    builder.headers_of(&message, |name| name != REDRIVEN_FOR);
+    // It is smaller than before.
+    Some(builder.build(message.body()).unwrap_or(message))
+}
+
 #[async_trait]
 impl Source for LogSource {
     async fn connect(&mut self) -> Result<(), BrokerError> {
@@ -51,14 +66,12 @@ impl Source for LogSource {
             let batch = consumer.next_batch(Limit { messages: max, bytes: MOST }).await.map_err(fatal)?;
             let mut received = Vec::with_capacity(batch.len());
             for entry in batch {
-                let others =
-                    entry.message.header(REDRIVEN_FOR).and_then(|v| v.as_text()).is_some_and(|r| r != self.reader);
-                if others {
+                let Some(message) = meant_for(&self.reader, entry.message) else {
                     consumer.settle(entry.at).map_err(fatal)?;
                     continue;
-                }
+                };
                 let token = AckToken { epoch: entry.at.partition, tag: entry.at.seq };
-                received.push(Received { message: entry.message, token, attempt: entry.attempt, at: Some(entry.at) });
+                received.push(Received { message, token, attempt: entry.attempt, at: Some(entry.at) });
             }
             if !received.is_empty() {
                 return Ok(received);

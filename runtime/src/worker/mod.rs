@@ -70,24 +70,28 @@ impl Tuning {
 
 /// How many messages the next batch may have: one at first, then twice as many each time, as long as the measured time
 /// says that they would stay within half the deadline.
-struct BatchSize {
+pub(crate) struct BatchSize {
     now: usize,
     most: usize,
     half: Duration,
 }
 
 impl BatchSize {
-    fn new(tuning: &Tuning) -> BatchSize {
+    pub(crate) fn new(tuning: &Tuning) -> BatchSize {
         BatchSize { now: 1, most: tuning.batch, half: tuning.deadline / 2 }
     }
 
-    fn took(&mut self, messages: usize, time: Duration) {
+    pub(crate) fn now(&self) -> usize {
+        self.now
+    }
+
+    pub(crate) fn took(&mut self, messages: usize, time: Duration) {
         let each = (time.as_nanos() / messages.max(1) as u128).max(1);
         let fit = usize::try_from(self.half.as_nanos() / each).unwrap_or(usize::MAX);
         self.now = (self.now * 2).min(self.most).min(fit).max(1);
     }
 
-    fn failed(&mut self) {
+    pub(crate) fn failed(&mut self) {
         self.now = 1;
     }
 }
@@ -113,7 +117,7 @@ impl Worker {
         let Some((mut generation, mut handler)) = self.handler().await else { return };
         loop {
             let most = handler.limit();
-            let limit = Limit { messages: self.size.now.min(most.messages), bytes: most.bytes };
+            let limit = Limit { messages: self.size.now().min(most.messages), bytes: most.bytes };
             let delivery = tokio::select! {
                 biased;
                 () = stopped(&mut self.stop) => break,
@@ -155,6 +159,7 @@ impl Worker {
     async fn process(&mut self, handler: &mut dyn Handler, generation: &Generation, delivery: Delivery) {
         let count = delivery.batch().entries.len();
         if let Some(reason) = delivery.incomplete() {
+            self.tell_expired(delivery.batch());
             let reject = Outcome::Reject { reason: reason.to_owned() };
             let failures = (0..count).map(|place| (place, reject.clone())).collect();
             let handled = Handled { considered: count, failures, outputs: Vec::new() };
@@ -203,6 +208,13 @@ impl Worker {
         {
             let (stream, group) = (batch.stream.clone(), Arc::from(group.id));
             self.work.events.tell(Event::GroupCompleted { stream, group, messages: batch.entries.len() });
+        }
+    }
+
+    fn tell_expired(&self, batch: &Batch) {
+        if let Some(group) = batch.entries.first().and_then(|e| e.message.group()) {
+            let (stream, group) = (batch.stream.clone(), Arc::from(group.id));
+            self.work.events.tell(Event::GroupExpired { stream, group, messages: batch.entries.len() });
         }
     }
 

@@ -1,5 +1,6 @@
 //! Brokers that Pelton connects to, and the one that it is itself.
 
+use crate::config::defaults;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -86,6 +87,19 @@ pub struct ServerTls {
 /// A text that must not be shown: printable ASCII, at least one character, no spaces.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
+
+impl Default for GrpcConfig {
+    /// Port 50051 of this machine alone, without tokens or TLS.
+    fn default() -> GrpcConfig {
+        GrpcConfig {
+            address: defaults::GRPC_ADDRESS,
+            tokens: Vec::new(),
+            tls: None,
+            directory: None,
+            max_message: defaults::MAX_MESSAGE,
+        }
+    }
+}
 
 impl Secret {
     /// The secret of a text; `None` where it could not travel in a header.

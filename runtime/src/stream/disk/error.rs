@@ -43,7 +43,10 @@ pub enum DiskError {
         name: String,
     },
     /// What had been synced can't be read.
-    #[error("{segment} is damaged at byte {offset}, from sequence {seq} on; restore it from a copy, or repair the log")]
+    #[error(
+        "{segment} is damaged at byte {offset}, from sequence {seq} on; restore it from a copy, or give up what is lost: \
+         `pelton log inspect` shows it, `pelton log repair` does it"
+    )]
     Damaged {
         /// The file.
         segment: String,
@@ -53,7 +56,10 @@ pub enum DiskError {
         seq: u64,
     },
     /// A segment is gone.
-    #[error("sequences {from} to {to} are missing before {segment}; restore the segments between, or repair the log")]
+    #[error(
+        "sequences {from} to {to} are missing before {segment}; restore the segments between, or give up what is lost: \
+         `pelton log inspect` shows it, `pelton log repair` does it"
+    )]
     Missing {
         /// The first one.
         from: u64,
