@@ -8,15 +8,15 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// The logs of the demo on disk, and what it reads.
-pub struct Stored {
-    pub dir: Dir,
+pub(crate) struct Stored {
+    pub(crate) dir: Dir,
     /// Set besides.
     variables: Vec<(String, String)>,
 }
 
 impl Stored {
     /// Nothing has run; the feed is the real one, with these lines behind it.
-    pub fn new(more: &[&str], variables: &[&str]) -> Stored {
+    pub(crate) fn new(more: &[&str], variables: &[&str]) -> Stored {
         let dir = Dir::new();
         let lines = feed().into_iter().chain(more.iter().map(|line| (*line).to_owned()));
         dir.write("feed.ndjson", lines.map(|line| line + "\n").collect::<String>());
@@ -26,21 +26,21 @@ impl Stored {
     }
 
     /// The week has been run, with these lines behind it.
-    pub fn run(more: &[&str]) -> Stored {
+    pub(crate) fn run(more: &[&str]) -> Stored {
         let stored = Stored::new(more, &[]);
         stored.on(pelton(["run", "config/quakes-disk.yaml", "--exit-when-done"])).run().expect(0);
         stored
     }
 
     /// The week is being run, with these settings of its stream.
-    pub fn start(variables: &[&str]) -> (Stored, Running) {
+    pub(crate) fn start(variables: &[&str]) -> (Stored, Running) {
         let stored = Stored::new(&[], variables);
         let running = stored.on(pelton(["run", "config/quakes-disk.yaml"])).start();
         (stored, running)
     }
 
     /// A call of the program for these logs.
-    pub fn on(&self, program: Pelton) -> Pelton {
+    pub(crate) fn on(&self, program: Pelton) -> Pelton {
         let mut program = program.env("PELTON__STREAMS__QUAKES__FROM__FILE", self.dir.path("feed.ndjson"));
         for stream in ["quakes", "alerts", "dead"] {
             let variable = format!("PELTON__STREAMS__{}__STORAGE__PATH", stream.to_uppercase());
@@ -53,17 +53,17 @@ impl Stored {
     }
 
     /// A log as it is by now, where it has begun.
-    pub fn log(&self, stream: &str) -> Option<SequenceLog> {
+    pub(crate) fn log(&self, stream: &str) -> Option<SequenceLog> {
         SequenceLog::open_read_only(stream, &self.dir.path(stream)).ok()
     }
 
     /// How many messages a log has ever had.
-    pub fn appended(&self, stream: &str) -> u64 {
+    pub(crate) fn appended(&self, stream: &str) -> u64 {
         self.log(stream).map_or(0, |log| log.appended())
     }
 
     /// All that a log holds.
-    pub fn entries(&self, stream: &str) -> Vec<Entry> {
+    pub(crate) fn entries(&self, stream: &str) -> Vec<Entry> {
         let log = self.log(stream).unwrap();
         let mut entries: Vec<Entry> = Vec::new();
         loop {
@@ -77,7 +77,7 @@ impl Stored {
     }
 
     /// The identifiers in a log's JSON bodies.
-    pub fn ids(&self, stream: &str) -> BTreeSet<String> {
+    pub(crate) fn ids(&self, stream: &str) -> BTreeSet<String> {
         let id =
             |e: &Entry| serde_json::from_slice::<Value>(e.message.body()).unwrap()["id"].as_str().unwrap().to_owned();
         self.entries(stream).iter().map(id).collect()

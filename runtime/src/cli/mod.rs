@@ -1,8 +1,8 @@
 //! The command line: arguments, configuration, run, exit code. One file for each subcommand.
 //!
 //! Exit codes: 0 all is well; 1 something went wrong while running, or messages were left unsettled, or `invoke`'s message
-//! was not done, or `replay` shows a difference, or `log inspect` damage; 2 the arguments, the configuration or a module are wrong, and nothing was started; 130 a second Ctrl-C, or
-//! the first one before everything has started.
+//! was not done, or `replay` shows a difference, or `log inspect` damage; 2 the arguments, the configuration or a module are
+//! wrong, and nothing was started; 130 a second Ctrl-C, or the first one before everything has started.
 
 mod broker;
 mod check;
@@ -41,8 +41,8 @@ struct Arguments {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 all is well; 1 something went wrong while running, messages were left unsettled, or \
-an invoked message was not done, or a replay shows a difference, or a log is damaged; 2 the arguments, the configuration or a module are wrong, and nothing was started; \
-130 a second Ctrl-C, or the first one before everything has started.\n\nRUST_LOG sets what is logged to standard error, as in RUST_LOG=pelton=debug.";
+an invoked message was not done, or a replay shows a difference, or a log is damaged; 2 the arguments, the \
+configuration or a module are wrong, and nothing was started; 130 a second Ctrl-C, or the first one before everything has started.\n\nRUST_LOG sets what is logged to standard error, as in RUST_LOG=pelton=debug.";
 
 #[derive(Subcommand)]
 enum Command {

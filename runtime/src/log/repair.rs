@@ -11,7 +11,7 @@ use std::path::Path;
 /// # Errors
 /// [`LogError::InvalidConfiguration`] where there is no log, [`LogError::OperationFailed`] where it can't be read.
 pub fn inspect(directory: &Path) -> Result<Vec<(u32, Damage)>, LogError> {
-    each(directory, |partition| disk::inspect(partition))
+    each(directory, disk::inspect)
 }
 
 /// Makes the damaged log in a directory one that can be opened, and says what was damaged. Where it is interrupted, it can be

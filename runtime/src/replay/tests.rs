@@ -169,3 +169,29 @@ async fn a_span_is_cut_where_it_is_said() {
     let beyond = Past::new(&seen, &span(Start::Sequence(11), Start::Latest, all), None);
     assert!(matches!(beyond, Err(LogError::SequenceOutOfBounds { seq: 11, first: 1, next: 10, .. })));
 }
+
+#[tokio::test]
+async fn partitions_come_one_after_the_other_or_alone() {
+    let log = SequenceLog::memory("s", LogOptions { partitions: 2, ..LogOptions::default() }).unwrap();
+    for partition in [0, 1, 0, 1, 0] {
+        log.append_to(partition, vec![Message::new(b"x").unwrap()], None).await.unwrap();
+    }
+    let places = |from, to, partition| {
+        let mut past = Past::new(&log, &Span { from, to, partition, most: u64::MAX }, None)?;
+        let mut all = Vec::new();
+        loop {
+            let batch = past.next_batch()?;
+            if batch.is_empty() {
+                return Ok::<_, LogError>(all);
+            }
+            all.extend(batch.iter().map(|e| (e.at.partition, e.at.seq)));
+        }
+    };
+    let all = [(0, 1), (0, 2), (0, 3), (1, 1), (1, 2)];
+    assert_eq!(places(Start::Earliest, Start::Latest, None).unwrap(), all);
+    // The second partition does not go so far, which only matters to whoever names it.
+    assert_eq!(places(Start::Sequence(3), Start::Sequence(9), None).unwrap(), [(0, 3)]);
+    assert!(places(Start::Sequence(4), Start::Latest, Some(1)).is_err());
+    assert_eq!(places(Start::Sequence(2), Start::Sequence(2), Some(1)).unwrap(), [(1, 2)]);
+    assert!(matches!(places(Start::Earliest, Start::Latest, Some(2)), Err(LogError::PartitionNotFound { .. })));
+}
