@@ -1,6 +1,6 @@
 //! Where messages go inside the host: into a stream that is a buffer, or one that is a log.
 
-use crate::log::{LogError, SequenceLog, Written};
+use crate::log::{SequenceLog, Written};
 use crate::message::Message;
 use crate::stream::{Pending, Stream};
 use std::sync::Arc;
@@ -41,20 +41,13 @@ impl Outlet {
                 let last = stream.append(messages).await?;
                 Some(Appended::Buffer(stream.clone(), last))
             }
-            Outlet::Log(log) => {
-                let count = messages.len() as u64;
-                match log.submit(messages).await {
-                    Ok(written) => Some(Appended::Log(written)),
-                    Err(LogError::QueueFull { .. }) => {
-                        log.count_dropped(count);
-                        None
-                    }
-                    Err(error) => {
-                        tracing::error!(stream = &**log.name(), %error, "stream takes no more messages");
-                        std::future::pending().await
-                    }
+            Outlet::Log(log) => match log.emit(messages).await {
+                Ok(written) => written.map(Appended::Log),
+                Err(error) => {
+                    tracing::error!(stream = &**log.name(), %error, "stream takes no more messages");
+                    std::future::pending().await
                 }
-            }
+            },
         }
     }
 }
@@ -68,3 +61,6 @@ impl Appended {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@
 mod broker;
 mod cache;
 mod check;
+mod crash;
 mod dead;
 mod follow;
 mod inspect;

@@ -1,7 +1,7 @@
 //! A member of a group of readers.
 
-use super::group::Group;
-use super::{Commit, ConsumerOptions, Deliver, LogError, SequenceLog, Start, lock};
+use super::group::{ASSEMBLING, Group};
+use super::{Commit, ConsumerOptions, Deliver, LogError, SequenceLog, Start};
 use crate::events::Event;
 use crate::message::{Entry, Position};
 use crate::stream::assembly::{Assembled, Assembly};
@@ -36,6 +36,8 @@ pub struct Consumer {
     options: ConsumerOptions,
     /// Given by earlier calls and not settled yet, where the consumer settles by itself.
     given: Vec<(u32, Range<u64>)>,
+    /// How often the group had been moved when that was given.
+    moves: u64,
     committed: Instant,
     /// The partition to look at first.
     turn: u32,
@@ -52,16 +54,14 @@ pub struct MessageGroup {
     pub incomplete: Option<String>,
 }
 
-/// Holds what is put together to groups; no member has it.
-pub(super) const ASSEMBLING: u64 = 0;
-
 impl Consumer {
     pub(super) fn new(log: SequenceLog, group: Arc<Group>, options: ConsumerOptions) -> Consumer {
         let member = group.join();
         if let Deliver::Groups { timeout, most } = options.deliver {
-            lock(&group.assembly).get_or_insert_with(|| Assembly::new(timeout, most));
+            group.assembly().get_or_insert_with(|| Assembly::new(timeout, most));
         }
-        Consumer { log, group, member, options, given: Vec::new(), committed: Instant::now(), turn: 0 }
+        let moves = group.moves();
+        Consumer { log, group, member, options, given: Vec::new(), moves, committed: Instant::now(), turn: 0 }
     }
 
     /// The group's name.
@@ -131,7 +131,7 @@ impl Consumer {
             if let Some(assembled) = assembled {
                 return Ok(self.give(assembled));
             }
-            let expiry = lock(&self.group.assembly).as_ref().and_then(Assembly::due);
+            let expiry = self.group.assembly().as_ref().and_then(Assembly::due);
             tokio::select! {
                 () = grown => {}
                 () = woken => {}
@@ -143,7 +143,7 @@ impl Consumer {
 
     fn assemble(&mut self) -> Result<Option<Assembled<Entry>>, LogError> {
         let shared = self.group.clone();
-        let mut assembly = lock(&shared.assembly);
+        let mut assembly = shared.assembly();
         let Some(assembly) = assembly.as_mut() else {
             let what = format!("reader '{}' delivers messages; ask for groups in its options", self.group.name);
             return Err(LogError::InvalidConfiguration(what));
@@ -199,11 +199,12 @@ impl Consumer {
             }
             let storage = self.log.0.partition(partition)?;
             let Some(mut cursor) = self.group.cursor(partition) else { continue };
-            let taken = cursor.take(storage, limit, member, until, now);
+            let mut gone = Vec::new();
+            let taken = cursor.take(storage, limit, member, until, now, &mut gone);
             let more = cursor.has_more(storage.next());
             drop(cursor);
-            let (batch, gone) = taken.map_err(|error| self.log.0.error(partition, error))?;
             self.log.0.passed(&self.group, partition, &gone);
+            let batch = taken.map_err(|error| self.log.0.error(partition, error))?;
             if !batch.is_empty() {
                 self.turn = (partition + 1) % count;
                 if more {
@@ -303,7 +304,6 @@ impl Consumer {
     /// # Errors
     /// As there.
     pub fn seek(&mut self, start: Start) -> Result<(), LogError> {
-        self.given.clear();
         self.log.seek(&self.group.name, start)
     }
 
@@ -317,6 +317,7 @@ impl Consumer {
 
     /// Settles what earlier calls gave, where the consumer settles by itself and it is time.
     fn commit_if_due(&mut self) {
+        self.forget_what_is_void();
         if let Commit::Auto(every) = self.options.commit
             && self.committed.elapsed() >= every
         {
@@ -327,8 +328,17 @@ impl Consumer {
     /// Settles all that earlier calls gave, where the consumer settles by itself.
     pub fn commit(&mut self) {
         self.committed = Instant::now();
+        self.forget_what_is_void();
         for (partition, run) in std::mem::take(&mut self.given) {
             self.log.0.settle(&self.group, partition, vec![run], false);
+        }
+    }
+
+    /// What was given before the group was moved comes again, or is passed over: nobody settles it by itself.
+    fn forget_what_is_void(&mut self) {
+        let moves = self.group.moves();
+        if std::mem::replace(&mut self.moves, moves) != moves {
+            self.given.clear();
         }
     }
 

@@ -60,9 +60,15 @@ impl Cursor {
         self.missed
     }
 
-    /// Messages below `next` that are yet to be settled.
-    pub(super) fn lag(&self, next: u64) -> u64 {
-        next.saturating_sub(self.settled.watermark()).saturating_sub(self.settled.beyond())
+    /// Messages from `first` up to `next` that are yet to be settled.
+    pub(super) fn lag(&self, first: u64, next: u64) -> u64 {
+        let watermark = self.settled.watermark();
+        let beyond = match first <= watermark {
+            true => self.settled.beyond(),
+            // What is gone counts neither way.
+            false => self.settled.runs().map(|run| run.end.saturating_sub(run.start.max(first))).sum(),
+        };
+        next.saturating_sub(watermark.max(first)).saturating_sub(beyond)
     }
 
     /// When the next lease may end.
@@ -70,7 +76,8 @@ impl Cursor {
         self.earliest
     }
 
-    /// Gives a member what is to be had, up to the limit, and runs that turned out to be gone, which count as settled.
+    /// Gives a member what is to be had, up to the limit. Adds runs that turned out to be gone, which count as settled, to
+    /// `gone`, also where it fails.
     pub(super) fn take(
         &mut self,
         storage: &dyn Storage,
@@ -78,10 +85,11 @@ impl Cursor {
         member: u64,
         until: Option<Instant>,
         now: Instant,
-    ) -> Result<(Vec<Entry>, Vec<Range<u64>>), DiskError> {
+        gone: &mut Vec<Range<u64>>,
+    ) -> Result<Vec<Entry>, DiskError> {
         self.expire(now);
-        let (first, next) = (storage.first(), storage.next());
-        let mut gone = self.pass(first);
+        let next = storage.next();
+        gone.extend(self.pass(storage.first()));
         let mut entries = Vec::new();
         let mut rest = limit;
         while rest.messages > 0 {
@@ -96,7 +104,17 @@ impl Cursor {
                 break;
             }
             let asked = (run.end - run.start).min(rest.messages as u64);
-            let read = storage.read(run.start, Limit { messages: asked as usize, bytes: rest.bytes })?;
+            let read = match storage.read(run.start, Limit { messages: asked as usize, bytes: rest.bytes }) {
+                Ok(read) => read,
+                // It was given up a moment ago.
+                Err(DiskError::OutOfBounds { .. }) if run.start < storage.first() => {
+                    gone.extend(self.pass(storage.first()));
+                    continue;
+                }
+                // What was read before is given; the next call fails.
+                Err(_) if !entries.is_empty() => break,
+                Err(error) => return Err(error),
+            };
             let bytes: u64 = read.iter().map(|e| e.message.weight()).sum();
             if read.is_empty() {
                 // A repair has left nothing of it.
@@ -128,7 +146,7 @@ impl Cursor {
                 break;
             }
         }
-        Ok((entries, gone))
+        Ok(entries)
     }
 
     /// The run of what comes again that begins with `seq`.
@@ -221,6 +239,17 @@ impl Cursor {
         let runs: Vec<Range<u64>> =
             self.leased.iter().filter(|(_, l)| l.member == member).map(|(start, l)| *start..l.end).collect();
         runs.into_iter().for_each(|run| self.release(run));
+    }
+
+    /// What a member had comes again as it is: it was never given to anyone.
+    pub(super) fn give_back(&mut self, member: u64) {
+        let runs: Vec<Range<u64>> =
+            self.leased.iter().filter(|(_, l)| l.member == member).map(|(start, l)| *start..l.end).collect();
+        for run in runs {
+            for part in self.end_leases(run) {
+                self.again.extend(part);
+            }
+        }
     }
 
     /// Leases that have ended: their messages come again.

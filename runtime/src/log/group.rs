@@ -15,7 +15,7 @@ pub(super) struct Group {
     /// Told when something comes again.
     pub(super) wake: Notify,
     /// Message groups under way; a member that takes a part of one holds it for all.
-    pub(super) assembly: Mutex<Option<Assembly<Entry>>>,
+    assembly: Mutex<Option<Assembly<Entry>>>,
     members: AtomicU64,
     next_member: AtomicU64,
     /// When it was last heard of, ns since 1970.
@@ -23,7 +23,12 @@ pub(super) struct Group {
     /// Whether sources wait for it.
     pub(super) required: AtomicBool,
     removed: AtomicBool,
+    /// How often it was moved: what was given before that is void.
+    moves: AtomicU64,
 }
+
+/// Holds what is put together to message groups; no member has it.
+pub(super) const ASSEMBLING: u64 = 0;
 
 impl Group {
     pub(super) fn new(name: &str, cursors: Vec<Cursor>, now: i64) -> Group {
@@ -37,6 +42,7 @@ impl Group {
             active: AtomicI64::new(now),
             required: AtomicBool::new(false),
             removed: AtomicBool::new(false),
+            moves: AtomicU64::new(0),
         }
     }
 
@@ -54,11 +60,41 @@ impl Group {
         self.next_member.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// A member is gone, and what it had comes again.
+    /// A member is gone, and what it had comes again. With the last one go message groups under way: who comes next may
+    /// not want groups.
     pub(super) fn leave(&self, member: u64) {
+        let mut assembly = self.assembly();
         self.cursors().for_each(|(_, mut cursor)| cursor.leave(member));
-        self.members.fetch_sub(1, Ordering::Relaxed);
+        if self.members.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.give_up_groups(&mut assembly);
+        }
+        drop(assembly);
         self.wake.notify_waiters();
+    }
+
+    pub(super) fn assembly(&self) -> MutexGuard<'_, Option<Assembly<Entry>>> {
+        self.assembly.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Parts of message groups under way come again as they are.
+    fn give_up_groups(&self, assembly: &mut Option<Assembly<Entry>>) {
+        if let Some(assembly) = assembly {
+            assembly.clear();
+            self.cursors().for_each(|(_, mut cursor)| cursor.give_back(ASSEMBLING));
+        }
+    }
+
+    /// Moves the cursor in a partition. What members have in hand there is void, and so are message groups under way.
+    pub(super) fn seek(&self, partition: u32, seq: u64, assembly: &mut Option<Assembly<Entry>>) {
+        self.moves.fetch_add(1, Ordering::AcqRel);
+        if let Some(mut cursor) = self.cursor(partition) {
+            cursor.seek(seq);
+        }
+        self.give_up_groups(assembly);
+    }
+
+    pub(super) fn moves(&self) -> u64 {
+        self.moves.load(Ordering::Acquire)
     }
 
     pub(super) fn members(&self) -> u64 {

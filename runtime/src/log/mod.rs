@@ -18,7 +18,8 @@
 //! - What a group has settled stays settled, also when the process is killed; only [`SequenceLog::seek`] takes it back.
 //! - Nothing that a group has not settled is given up, unless retention says `unsettled: drop`; what it missed is counted.
 //!
-//! Lock order: admission, then the journal of places, then one group's cursor, then the storage's own.
+//! Lock order: admission, then a group's message groups under way, then the journal of places, then one group's cursor,
+//! then the storage's own.
 
 mod acks;
 mod consumer;
@@ -158,9 +159,12 @@ impl SequenceLog {
     pub fn open(name: &str, path: &Path, options: LogOptions) -> Result<(SequenceLog, Recovery), LogError> {
         check(name, &options)?;
         let opened = directory::open(name, path, &options)?;
-        let recovery = opened.recovery;
-        let log = SequenceLog::new(name, opened.partitions, opened.journal, opened.groups, Some(opened.lock), options);
-        Ok((log, recovery))
+        Ok(SequenceLog::opened(name, opened, options))
+    }
+
+    fn opened(name: &str, opened: directory::Opened, options: LogOptions) -> (SequenceLog, Recovery) {
+        let log = SequenceLog::new(name, opened.partitions, opened.journal, opened.groups, opened.lock, options);
+        (log, opened.recovery)
     }
 
     /// Opens what another process may be writing: as far as it has come by now. Nothing can be appended or settled.
@@ -258,15 +262,12 @@ impl SequenceLog {
     pub async fn submit(&self, messages: Vec<Message>) -> Result<Written, LogError> {
         let parts = self.0.split(messages);
         let written = Written::new(parts.len());
-        for (partition, messages) in parts {
-            let part = written.clone();
-            let name = self.name().clone();
-            let done = move |result: Result<Appended, DiskError>| {
-                part.part(result.map(drop).map_err(|error| failed(&name, error)));
-            };
-            // A part that never began must not be waited for.
-            if let Err(error) = self.begin(partition, messages, None, Vec::new(), done).await {
-                written.part(Err(error));
+        for (i, (partition, messages)) in parts.into_iter().enumerate() {
+            match self.begin(partition, messages, None, Vec::new(), self.part_of(&written)).await {
+                Ok(()) => {}
+                Err(error) if i == 0 => return Err(error),
+                // A part that never began must not be waited for.
+                Err(error) => written.part(Err(error)),
             }
         }
         Ok(written)
@@ -283,17 +284,41 @@ impl SequenceLog {
         producer: Option<ProducerBatch>,
     ) -> Result<Written, LogError> {
         let written = Written::new(1);
-        let (part, name) = (written.clone(), self.name().clone());
-        let done = move |result: Result<Appended, DiskError>| {
-            part.part(result.map(drop).map_err(|error| failed(&name, error)));
-        };
-        self.begin(partition, messages, producer, Vec::new(), done).await?;
+        self.begin(partition, messages, producer, Vec::new(), self.part_of(&written)).await?;
         Ok(written)
     }
 
     /// Messages by the partition that they go to, each in order.
     pub(crate) fn split(&self, messages: Vec<Message>) -> Vec<(u32, Vec<Message>)> {
         self.0.split(messages)
+    }
+
+    /// As [`SequenceLog::submit`], for what handlers emit: it may be more than the log holds, and what finds no room is
+    /// dropped and counted where the stream wants it so. None where all of it was.
+    pub(crate) async fn emit(&self, messages: Vec<Message>) -> Result<Option<Written>, LogError> {
+        let parts = self.0.split(messages).into_iter();
+        let parts = parts.flat_map(|(partition, m)| self.0.portions(m).into_iter().map(move |m| (partition, m)));
+        let parts: Vec<(u32, Vec<Message>)> = parts.collect();
+        let (written, mut left) = (Written::new(parts.len()), parts.len());
+        for (partition, messages) in parts {
+            let count = messages.len() as u64;
+            match self.begin(partition, messages, None, Vec::new(), self.part_of(&written)).await {
+                Ok(()) => {}
+                Err(LogError::QueueFull { .. }) => {
+                    self.count_dropped(count);
+                    written.part(Ok(()));
+                    left -= 1;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((left > 0).then_some(written))
+    }
+
+    /// What tells that one part has ended.
+    fn part_of(&self, written: &Written) -> impl FnOnce(Result<Appended, DiskError>) + Send + 'static {
+        let (part, name) = (written.clone(), self.name().clone());
+        move |result| part.part(result.map(drop).map_err(|error| failed(&name, error)))
     }
 
     /// Appends messages to one partition as one batch: all are there after a crash, or none. With a producer's batch, one
@@ -326,8 +351,14 @@ impl SequenceLog {
     ) -> Result<(), LogError> {
         let inner = &self.0;
         let storage = inner.partition(partition)?;
+        if let Some(disk) = storage.disk() {
+            disk.room().await;
+        }
         if inner.shared.closed.load(Ordering::Acquire) {
             return Err(inner.closed());
+        }
+        if let Some(error) = self.failure() {
+            return Err(error);
         }
         let shared = inner.shared.clone();
         let notices = if shared.announce { announced(&messages) } else { Vec::new() };
@@ -336,7 +367,12 @@ impl SequenceLog {
                 Ok(Appended { seq: Some(seq), duplicate: false, .. }) => {
                     shared.appended(Position { partition, seq: *seq }, notices, tokens);
                 }
-                Err(error @ (DiskError::Io { .. } | DiskError::Poisoned(_))) => shared.fail(error),
+                Err(
+                    error @ (DiskError::Io { .. }
+                    | DiskError::Full { .. }
+                    | DiskError::Gone { .. }
+                    | DiskError::Poisoned(_)),
+                ) => shared.fail(error),
                 _ => {}
             }
             done(result);
@@ -344,7 +380,6 @@ impl SequenceLog {
             shared.settled.notify_waiters();
         });
         if let Some(disk) = storage.disk() {
-            disk.room().await;
             inner.shared.writing.fetch_add(1, Ordering::AcqRel);
             disk.submit(messages, producer, done);
             return Ok(());
@@ -386,23 +421,37 @@ impl SequenceLog {
                 tokens.push(r.token);
             }
         }
-        for (partition, (messages, tokens)) in (0..).zip(parts) {
-            if messages.is_empty() {
-                continue;
-            }
-            let now = if on_append || lock(&self.0.shared.required).is_empty() { tokens.clone() } else { Vec::new() };
-            let later = if now.is_empty() { tokens } else { Vec::new() };
-            let shared = self.0.shared.clone();
-            let name = self.name().clone();
-            self.begin(partition, messages, None, later, move |result| match result {
-                Ok(_) => shared.acknowledge(now.into_iter().map(|token| (token, Ack::Accept)).collect()),
-                Err(error) => {
-                    tracing::error!(stream = &*name, %error, "messages not stored; their source has them still")
+        for (partition, (messages, mut tokens)) in (0..).zip(parts) {
+            for portion in self.0.portions(messages) {
+                let rest = tokens.split_off(portion.len());
+                let of_portion = std::mem::replace(&mut tokens, rest);
+                match self.append_portion(partition, portion, of_portion.clone(), on_append).await {
+                    Err(LogError::QueueFull { .. }) => {
+                        self.count_dropped(of_portion.len() as u64);
+                        self.0.shared.accept(of_portion);
+                    }
+                    result => result?,
                 }
-            })
-            .await?;
+            }
         }
         Ok(())
+    }
+
+    async fn append_portion(
+        &self,
+        partition: u32,
+        messages: Vec<Message>,
+        tokens: Vec<AckToken>,
+        on_append: bool,
+    ) -> Result<(), LogError> {
+        let at_once = on_append || lock(&self.0.shared.required).is_empty();
+        let (now, later) = if at_once { (tokens, Vec::new()) } else { (Vec::new(), tokens) };
+        let (shared, name) = (self.0.shared.clone(), self.name().clone());
+        let done = move |result: Result<Appended, DiskError>| match result {
+            Ok(_) => shared.accept(now),
+            Err(error) => tracing::error!(stream = &*name, %error, "messages not stored; their source has them still"),
+        };
+        self.begin(partition, messages, None, later, done).await
     }
 
     /// Tokens of messages that their source may forget; to be taken once.
@@ -485,7 +534,8 @@ impl SequenceLog {
         self.0.partitions.iter().any(|p| p.is_full())
     }
 
-    /// Waits until there is room for a message: in memory within the budget, on disk while it is not full. Cancel-safe.
+    /// Waits until there is room for a message: in memory within the budget, on disk while it is not full; at once where
+    /// the log does not wait for room. Cancel-safe.
     pub async fn room(&self) {
         loop {
             let room = self.0.shared.room.notified();
@@ -493,7 +543,7 @@ impl SequenceLog {
             room.as_mut().enable();
             let full = match self.0.partitions.iter().find_map(|p| p.disk()) {
                 Some(_) => self.is_full(),
-                None => matches!(self.0.admit(1, 1), Ok(false)),
+                None => !self.0.waits_not_or_has_room(),
             };
             if !full || self.0.shared.closed.load(Ordering::Acquire) {
                 break;
@@ -540,7 +590,7 @@ impl SequenceLog {
     /// Waits until a group has settled all that there is.
     ///
     /// # Errors
-    /// [`LogError::ConsumerNotFound`].
+    /// [`LogError::ConsumerNotFound`], also where it is removed meanwhile; [`LogError::Closed`].
     pub async fn caught_up(&self, group: &str) -> Result<(), LogError> {
         loop {
             let changed = self.0.shared.settled.notified();
@@ -548,6 +598,9 @@ impl SequenceLog {
             changed.as_mut().enable();
             if self.lag(group)? == 0 {
                 return Ok(());
+            }
+            if self.0.shared.closed.load(Ordering::Acquire) {
+                return Err(self.0.closed());
             }
             changed.await;
         }
@@ -580,6 +633,7 @@ impl Inner {
             self.shared.events.tell(Event::Shutdown { stream: self.shared.name.clone() });
             self.shared.grown.notify_waiters();
             self.shared.room.notify_waiters();
+            self.shared.settled.notify_waiters();
         }
     }
 
@@ -647,7 +701,8 @@ impl Shared {
             let mut awaited = lock(awaited);
             for (seq, token) in (first.seq..).zip(tokens) {
                 // A quick reader may have settled it by now.
-                let waits = |g: &Group| g.cursor(first.partition).is_some_and(|c| !c.settled().contains(seq));
+                let unsettled = |g: &Group| g.cursor(first.partition).is_some_and(|c| !c.settled().contains(seq));
+                let waits = |g: &Group| !g.is_removed() && unsettled(g);
                 let readers = (0..).zip(required.iter()).filter(|(_, g)| waits(g)).map(|(id, _)| id).collect();
                 awaited.add(seq, token, readers, &mut done);
             }
@@ -664,6 +719,11 @@ impl Shared {
     fn fail(&self, error: &DiskError) {
         lock(&self.failed).get_or_insert_with(|| failed(&self.name, error.clone()));
         self.settled.notify_waiters();
+    }
+
+    /// Whatever became of these messages, their source may forget them.
+    fn accept(&self, tokens: Vec<AckToken>) {
+        self.acknowledge(tokens.into_iter().map(|token| (token, Ack::Accept)).collect());
     }
 
     fn acknowledge(&self, done: Vec<(AckToken, Ack)>) {

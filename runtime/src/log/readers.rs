@@ -1,12 +1,12 @@
 //! Groups of readers: starting, seeking and removing them, what they have settled, and how far they lag.
 
-use super::consumer::{ASSEMBLING, Consumer};
+use super::consumer::Consumer;
 use super::cursor::Cursor;
 use super::group::Group;
 use super::{ConsumerOptions, Inner, LogError, SequenceLog, StalePolicy, Start, lock};
 use crate::events::Event;
 use crate::message::Position;
-use crate::stream::disk::Places;
+use crate::stream::disk::{Journal, Places};
 use crate::stream::now_ns;
 use crate::stream::runs::Settled;
 use std::ops::Range;
@@ -79,6 +79,8 @@ impl SequenceLog {
             for (partition, seq) in (0..).zip(&starts) {
                 journal.set(name, partition, &Settled::new(*seq), || self.0.places());
             }
+            // A reader that begins at the latest must not begin later still after a power cut.
+            self.0.sync(&mut journal);
         }
         Ok(group)
     }
@@ -140,20 +142,16 @@ impl SequenceLog {
     }
 
     fn move_to(&self, group: &Group, place: Position) {
+        let mut assembly = group.assembly();
         let mut journal = self.0.journal.as_ref().map(lock);
-        if let Some(mut cursor) = group.cursor(place.partition) {
-            cursor.seek(place.seq);
-        }
-        if let Some(assembly) = lock(&group.assembly).as_mut() {
-            // Its parts are void, and come again where they are to.
-            assembly.clear();
-            group.cursors().for_each(|(_, mut cursor)| cursor.leave(ASSEMBLING));
-        }
-        if let Some(journal) = &mut journal {
+        group.seek(place.partition, place.seq, &mut assembly);
+        if let Some(journal) = journal.as_mut().filter(|_| !group.is_removed()) {
             journal.set(&group.name, place.partition, &Settled::new(place.seq), || self.0.places());
+            self.0.sync(journal);
         }
-        drop(journal);
+        drop((journal, assembly));
         group.wake.notify_waiters();
+        self.0.after_settling(group, place.partition, std::slice::from_ref(&(0..place.seq)), false);
     }
 
     /// Forgets a group: its consumers end, and what it had yet to settle is kept for it no longer.
@@ -164,17 +162,15 @@ impl SequenceLog {
         let found = self.group(group)?;
         let mut journal = self.0.journal.as_ref().map(lock);
         lock(&self.0.groups).remove(group);
+        // Before anyone else writes to the journal, which is to say no more of it.
+        found.remove();
         if let Some(journal) = &mut journal {
             journal.removed(group, || self.0.places());
         }
         drop(journal);
-        found.remove();
-        if found.required.load(Ordering::Acquire) {
+        for partition in 0..self.partitions() {
             // Nobody has to wait for it any more.
-            for partition in 0..self.partitions() {
-                let next = self.0.partition(partition).map_or(0, |p| p.next());
-                self.0.acknowledge(&found, partition, std::slice::from_ref(&(0..next)), false);
-            }
+            self.0.after_settling(&found, partition, std::slice::from_ref(&(0..u64::MAX)), false);
         }
         Ok(())
     }
@@ -250,7 +246,7 @@ impl Inner {
     }
 
     /// Where every group stands, for the journal.
-    fn places(&self) -> Places {
+    pub(super) fn places(&self) -> Places {
         let mut places = Places::new();
         for group in self.groups() {
             for (partition, cursor) in group.cursors() {
@@ -281,10 +277,17 @@ impl Inner {
         if runs.is_empty() {
             return;
         }
-        if let Some(journal) = &self.journal {
-            lock(journal).settled(&group.name, partition, runs, || self.places());
+        if let Some(mut journal) = self.journal.as_ref().map(lock).filter(|_| !group.is_removed()) {
+            journal.settled(&group.name, partition, runs, || self.places());
         }
         self.after_settling(group, partition, runs, false);
+    }
+
+    /// Makes places durable. Where that fails a power cut may take them back, which is told.
+    fn sync(&self, journal: &mut Journal) {
+        if let Err(error) = journal.sync() {
+            tracing::error!(stream = &*self.shared.name, %error, "the place of a reader is not safe from a power cut");
+        }
     }
 
     fn after_settling(&self, group: &Group, partition: u32, settled: &[Range<u64>], rejected: bool) {
@@ -292,13 +295,16 @@ impl Inner {
             self.acknowledge(group, partition, settled, rejected);
         }
         self.collect_settled(partition);
+        // Whoever waits for room may make some of what is settled.
+        self.shared.room.notify_waiters();
         self.shared.settled.notify_waiters();
     }
 
     fn acknowledge(&self, group: &Group, partition: u32, settled: &[Range<u64>], rejected: bool) {
         let Some(awaited) = self.shared.awaited.get(partition as usize) else { return };
         let required = lock(&self.shared.required);
-        let Some(reader) = required.iter().position(|g| g.name == group.name) else { return };
+        // Not by its name: one that was removed may have had the same.
+        let Some(reader) = required.iter().position(|g| std::ptr::eq(&**g, group)) else { return };
         let mut awaited = lock(awaited);
         if awaited.is_empty() {
             return;
@@ -310,7 +316,7 @@ impl Inner {
     }
 
     fn lag(&self, group: &Group) -> u64 {
-        group.cursors().map(|(p, c)| self.partition(p).map_or(0, |storage| c.lag(storage.next()))).sum()
+        group.cursors().map(|(p, c)| self.partition(p).map_or(0, |s| c.lag(s.first(), s.next()))).sum()
     }
 
     fn group_stats(&self, group: &Group, now: i64) -> GroupStats {

@@ -6,8 +6,10 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 mod dead;
+mod faults;
 mod model;
 mod repaired;
+mod waiting;
 
 fn message(body: &str) -> Message {
     Message::new(body.as_bytes()).unwrap()

@@ -1,8 +1,9 @@
 //! What is given up, and when: retention, collection of what every reader has settled, stale readers; and the memory that
 //! a log holds.
 
-use super::{Inner, Keep, LogError, SequenceLog, StalePolicy, WhenFull};
+use super::{Inner, Keep, LogError, SequenceLog, StalePolicy, WhenFull, lock};
 use crate::events::Event;
+use crate::message::Message;
 use crate::stream::now_ns;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -191,6 +192,44 @@ impl Inner {
             WhenFull::Reject => Err(LogError::QueueFull { stream: self.shared.name.to_string() }),
             WhenFull::DropOldest => self.drop_oldest(messages, weight).map(|()| true),
         }
+    }
+
+    /// Whether an append to memory goes on at once: there is room, or it is not waited for.
+    pub(super) fn waits_not_or_has_room(&self) -> bool {
+        if self.options.when_full != WhenFull::Block {
+            return true;
+        }
+        let _turn = lock(&self.admission);
+        // Nothing can fail: a log that waits refuses nothing, and nor does memory.
+        !matches!(self.admit(1, 1), Ok(false))
+    }
+
+    /// Messages in parts, in order, each of which a log in memory holds at once; one at a time where what finds no room is
+    /// dropped, so that no other goes with it.
+    pub(super) fn portions(&self, messages: Vec<Message>) -> Vec<Vec<Message>> {
+        let is_disk = self.partitions.iter().any(|p| p.disk().is_some());
+        let fits = |count: usize, weight: u64| count <= self.options.messages && weight <= self.options.bytes;
+        let all = messages.iter().map(Message::weight).sum();
+        let blocks = self.options.when_full == WhenFull::Block;
+        if messages.is_empty() {
+            return Vec::new();
+        }
+        if is_disk || blocks && fits(messages.len(), all) {
+            return vec![messages];
+        }
+        let mut portions: Vec<Vec<Message>> = Vec::new();
+        let mut weight = 0;
+        for message in messages {
+            weight += message.weight();
+            match portions.last_mut() {
+                Some(last) if blocks && fits(last.len() + 1, weight) => last.push(message),
+                _ => {
+                    weight = message.weight();
+                    portions.push(vec![message]);
+                }
+            }
+        }
+        portions
     }
 
     fn has_room(&self, messages: usize, weight: u64) -> bool {

@@ -21,7 +21,7 @@ impl Pending {
         Pending::new(Then::Settle(claim), conditions)
     }
 
-    pub(super) fn signal() -> (Arc<Pending>, Arc<Notify>) {
+    pub(crate) fn signal() -> (Arc<Pending>, Arc<Notify>) {
         let notify = Arc::new(Notify::new());
         (Pending::new(Then::Signal(notify.clone()), 1), notify)
     }

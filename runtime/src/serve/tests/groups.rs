@@ -114,13 +114,12 @@ async fn a_reader_that_dies_half_way_loses_nothing() {
         note(&seen, "surviving", &batch);
         surviving.settle(&batch).await;
     }
-    let seen = seen.lock().unwrap();
+    let seen = std::mem::take(&mut *seen.lock().unwrap());
     assert_eq!(seen.len(), feed.len(), "nothing is lost");
     let lost: Vec<_> = seen.values().filter(|readers| readers.contains(&"at its death")).collect();
     assert!(!lost.is_empty() && lost.iter().all(|readers| readers.contains(&"surviving")), "{lost:?}");
     let others = seen.values().filter(|readers| !readers.contains(&"at its death"));
     assert!(others.into_iter().all(|readers| readers.len() == 1), "what was settled does not come again");
-    drop(seen);
     let about = Admin::new(fixture.connection()).describe("quakes").await.unwrap();
     let group = about.groups.iter().find(|group| group.name == "alerts").unwrap();
     assert_eq!((group.lag, group.in_flight, about.partitions.len()), (0, 0, 4));

@@ -12,6 +12,7 @@
 //! Records are written when something is settled and not synced by themselves: a cursor may fall back after a power cut,
 //! never after the end of the process. A torn tail is cut. A failed write makes the file fall behind, which is told once
 //! and mended with the next write that succeeds: settling goes on, since falling back means only to be given again.
+//! Where a reader begins, moves or goes, whoever writes that syncs it: falling back from there might mean to miss messages.
 
 use super::error::DiskError;
 use super::files::{Files, Handle};
@@ -53,7 +54,9 @@ impl Journal {
             files.remove(NEXT).map_err(|e| DiskError::io(NEXT, "remove", e))?;
         }
         if !names.iter().any(|n| n == NAME) {
-            return Journal::anew(files, &Places::new()).map(|journal| (journal, Places::new()));
+            let (handle, length) = make(files.as_ref(), &Places::new()).map_err(failed("make"))?;
+            let journal = Journal { files, handle, length, fresh: length, behind: false, buffer: Vec::new() };
+            return journal.files.sync_directory().map_err(failed("make")).map(|()| (journal, Places::new()));
         }
         let mut handle = files.open(NAME).map_err(failed("open"))?;
         let mut bytes = vec![0; handle.length().map_err(failed("read"))? as usize];
@@ -90,11 +93,6 @@ impl Journal {
         Ok(fold(records).0)
     }
 
-    fn anew(files: Box<dyn Files>, places: &Places) -> Result<Journal, DiskError> {
-        let (handle, length) = write_anew(files.as_ref(), places).map_err(|e| DiskError::io(NAME, "write", e))?;
-        Ok(Journal { files, handle, length, fresh: length, behind: false, buffer: Vec::new() })
-    }
-
     /// A reader stands here from now on. `all`: every place, for when the file must be made anew.
     pub(crate) fn set(&mut self, reader: &str, partition: u32, at: &Settled, all: impl FnOnce() -> Places) {
         self.buffer.clear();
@@ -124,45 +122,55 @@ impl Journal {
     }
 
     fn write(&mut self, all: impl FnOnce() -> Places) {
-        let appended = match self.behind {
-            true => Ok(()),
-            false => self.handle.append(&self.buffer),
-        };
-        match appended {
-            Ok(()) if !self.behind => {
-                self.length += self.buffer.len() as u64;
-                if self.length < GROWN.max(4 * self.fresh) {
-                    return;
-                }
-            }
-            Ok(()) => {}
-            Err(error) => {
+        if !self.behind {
+            if let Err(error) = self.handle.append(&self.buffer) {
                 tracing::error!(%error, "cursors not written; after a crash, messages may be given again");
                 // A part of a record would hide what comes behind it.
                 self.behind = true;
                 let _ = self.handle.truncate(self.length);
                 return;
             }
-        }
-        match write_anew(self.files.as_ref(), &all()) {
-            Ok((handle, length)) => {
-                (self.handle, self.length, self.fresh, self.behind) = (handle, length, length, false);
+            self.length += self.buffer.len() as u64;
+            if self.length < GROWN.max(4 * self.fresh) {
+                return;
             }
-            Err(error) if !self.behind => {
-                tracing::warn!(%error, "cursors not made anew, their file goes on growing");
-                self.fresh = self.length;
-            }
-            Err(_) => {}
         }
+        if let Err(error) = self.make_anew(&all())
+            && !self.behind
+        {
+            tracing::warn!(%error, "cursors not made anew, their file goes on growing");
+            self.fresh = self.length;
+        }
+    }
+
+    /// Makes the file anew, durably: it says these places and nothing else.
+    ///
+    /// # Errors
+    /// Where that fails; what is written next goes to the file that is there then.
+    pub(crate) fn make_anew(&mut self, places: &Places) -> Result<(), DiskError> {
+        let failed = |e| DiskError::io(NAME, "make anew", e);
+        let (handle, length) = make(self.files.as_ref(), places).map_err(failed)?;
+        // The file before has lost its name: what is written to it from here on nobody would find.
+        (self.handle, self.length, self.fresh) = (handle, length, length);
+        let synced = self.files.sync_directory();
+        // A power cut may give the name back to the file before: then once more.
+        self.behind = synced.is_err();
+        synced.map_err(failed)
     }
 
     /// Makes what was written durable.
+    ///
+    /// # Errors
+    /// Where that fails, or something was not written.
     pub(crate) fn sync(&mut self) -> Result<(), DiskError> {
-        self.handle.sync().map_err(|e| DiskError::io(NAME, "sync", e))
+        let synced = self.handle.sync();
+        let written = if self.behind { Err(io::Error::other("an earlier write has failed")) } else { Ok(()) };
+        synced.and(written).map_err(|e| DiskError::io(NAME, "sync", e))
     }
 }
 
-fn write_anew(files: &dyn Files, places: &Places) -> io::Result<(Box<dyn Handle>, u64)> {
+/// A file of these places, synced and in its place; its name is not durable yet.
+fn make(files: &dyn Files, places: &Places) -> io::Result<(Box<dyn Handle>, u64)> {
     let mut bytes = MAGIC.to_vec();
     for ((reader, partition), at) in places {
         put_set(&mut bytes, reader, *partition, at);
@@ -173,10 +181,8 @@ fn write_anew(files: &dyn Files, places: &Places) -> io::Result<(Box<dyn Handle>
     let mut handle = files.create(NEXT)?;
     handle.append(&bytes)?;
     handle.sync()?;
-    drop(handle);
     files.rename(NEXT, NAME)?;
-    files.sync_directory()?;
-    Ok((files.open(NAME)?, bytes.len() as u64))
+    Ok((handle, bytes.len() as u64))
 }
 
 /// The places that records give, and what is no whole record.
@@ -210,7 +216,9 @@ fn apply<'a>(bytes: &'a [u8], places: &mut Places) -> Option<&'a [u8]> {
             places.insert((reader, partition), settled);
         }
         2 => {
-            let place = places.get_mut(&(reader, read.u32()?))?;
+            // A reader that is gone may still have settled something. That hides nothing of what others did.
+            let mut gone = Settled::new(0);
+            let place = places.get_mut(&(reader, read.u32()?)).unwrap_or(&mut gone);
             for _ in 0..read.u32()? {
                 place.insert_missing(read.u64()?..read.u64()?);
             }

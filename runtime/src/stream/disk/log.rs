@@ -64,7 +64,7 @@ impl Log {
         Log::open_in(Box::new(Directory(directory.to_owned())), options, Some(lock))
     }
 
-    pub(super) fn open_in(
+    pub(crate) fn open_in(
         files: Box<dyn Files>,
         options: LogOptions,
         lock: Option<File>,

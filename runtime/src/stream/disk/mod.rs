@@ -128,4 +128,4 @@ pub struct SegmentInfo {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -4,10 +4,11 @@ use crate::message::{Message, MessageBuilder};
 use crate::stream::Limit;
 use proptest::prelude::*;
 
+mod journal;
 mod model;
 mod producers;
 mod repair;
-mod sim;
+pub(crate) mod sim;
 mod storage;
 
 use sim::{Fault, Sim};

@@ -6,17 +6,17 @@ use std::sync::{Arc, Mutex};
 
 /// A file system in memory that can fail once, and whose power can be cut.
 #[derive(Clone, Default)]
-pub(super) struct Sim(pub(super) Arc<Mutex<SimState>>);
+pub(crate) struct Sim(pub(crate) Arc<Mutex<SimState>>);
 
 #[derive(Default)]
-pub(super) struct SimState {
+pub(crate) struct SimState {
     pub(super) files: BTreeMap<String, Arc<Mutex<SimFile>>>,
     /// What a power cut leaves of the directory.
     durable: BTreeMap<String, Arc<Mutex<SimFile>>>,
     operations: usize,
     /// Bytes that were read.
     pub(super) read: usize,
-    pub(super) fault: Option<Fault>,
+    pub(crate) fault: Option<Fault>,
 }
 
 #[derive(Default)]
@@ -26,7 +26,7 @@ pub(super) struct SimFile {
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// The operation with this number fails, half done.
     Once(usize),
     /// From this operation on nothing happens any more.
@@ -51,12 +51,12 @@ impl Sim {
         }
     }
 
-    pub(super) fn operations(&self) -> usize {
+    pub(crate) fn operations(&self) -> usize {
         self.0.lock().unwrap().operations
     }
 
     /// The disk as it is found after a power cut: what was synced, and of what was not, a part that `luck` decides.
-    pub(super) fn after_power_cut(&self, luck: usize) -> Sim {
+    pub(crate) fn after_power_cut(&self, luck: usize) -> Sim {
         let state = self.0.lock().unwrap();
         let mut files = BTreeMap::new();
         // What was not synced of the directory may be there, or not.
@@ -74,11 +74,14 @@ impl Sim {
             }
             files.insert(name.clone(), Arc::new(Mutex::new(SimFile { durable: data.clone(), data })));
         }
+        // With a directory's name goes what is in it.
+        let names: Vec<String> = files.keys().cloned().collect();
+        files.retain(|name, _| name.split_once('/').is_none_or(|(of, _)| names.iter().any(|n| n == of)));
         Sim(Arc::new(Mutex::new(SimState { durable: files.clone(), files, ..SimState::default() })))
     }
 
     /// Another disk with the same on it.
-    pub(super) fn copy(&self) -> Sim {
+    pub(crate) fn copy(&self) -> Sim {
         let state = self.0.lock().unwrap();
         let copy = |file: &Arc<Mutex<SimFile>>| {
             let file = file.lock().unwrap();
@@ -98,9 +101,25 @@ impl Sim {
     }
 
     /// The same disk, mended.
-    pub(super) fn mended(&self) -> Sim {
+    pub(crate) fn mended(&self) -> Sim {
         self.0.lock().unwrap().fault = None;
         self.clone()
+    }
+
+    /// Whether the fault has come.
+    pub(crate) fn has_failed(&self) -> bool {
+        let state = self.0.lock().unwrap();
+        matches!(state.fault, Some(Fault::Once(at) | Fault::Power(at) | Fault::Full(at)) if at < state.operations)
+    }
+
+    /// A directory on it, which is made where it is not there; the disk's own has no name.
+    pub(crate) fn directory(&self, name: &str) -> io::Result<SimDirectory> {
+        if !name.is_empty() && !self.0.lock().unwrap().files.contains_key(name) {
+            self.operate()?;
+            self.0.lock().unwrap().files.insert(name.to_owned(), Arc::default());
+        }
+        let prefix = if name.is_empty() { String::new() } else { format!("{name}/") };
+        Ok(SimDirectory { sim: self.clone(), prefix })
     }
 
     pub(super) fn open_log(&self) -> Result<(Log, Recovery), DiskError> {
@@ -191,5 +210,59 @@ impl Handle for SimHandle {
         self.sim.0.lock().unwrap().read += read;
         buffer[..read].copy_from_slice(&rest[..read]);
         Ok(read)
+    }
+}
+
+/// One of several directories on a disk: each is synced by itself.
+pub(crate) struct SimDirectory {
+    sim: Sim,
+    prefix: String,
+}
+
+impl SimDirectory {
+    fn full(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
+    /// The name here of what has this name on the disk.
+    fn own<'a>(&self, name: &'a str) -> Option<&'a str> {
+        name.strip_prefix(&self.prefix).filter(|name| !name.contains('/'))
+    }
+}
+
+impl Files for SimDirectory {
+    fn list(&self) -> io::Result<Vec<String>> {
+        let all = self.sim.list()?;
+        Ok(all.iter().filter_map(|name| self.own(name)).map(str::to_owned).collect())
+    }
+
+    fn create(&self, name: &str) -> io::Result<Box<dyn Handle>> {
+        self.sim.create(&self.full(name))
+    }
+
+    fn read(&self, name: &str) -> io::Result<Box<dyn Handle>> {
+        self.sim.read(&self.full(name))
+    }
+
+    fn open(&self, name: &str) -> io::Result<Box<dyn Handle>> {
+        self.sim.open(&self.full(name))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.sim.remove(&self.full(name))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.sim.rename(&self.full(from), &self.full(to))
+    }
+
+    fn sync_directory(&self) -> io::Result<()> {
+        self.sim.operate()?;
+        let mut state = self.sim.0.lock().unwrap();
+        let state = &mut *state;
+        state.durable.retain(|name, _| self.own(name).is_none());
+        let here = state.files.iter().filter(|(name, _)| self.own(name).is_some());
+        state.durable.extend(here.map(|(name, file)| (name.clone(), file.clone())));
+        Ok(())
     }
 }
