@@ -124,7 +124,7 @@ struct Shared {
     /// Readers that sources wait for.
     required: Mutex<Vec<Arc<Group>>>,
     acks: mpsc::UnboundedSender<Vec<(AckToken, Ack)>>,
-    acked: Mutex<Option<mpsc::UnboundedReceiver<Vec<(AckToken, Ack)>>>>,
+    acked: Mutex<Option<crate::stream::Acks>>,
 }
 
 /// How often a full disk is looked at.
