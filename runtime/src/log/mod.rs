@@ -33,7 +33,7 @@ mod readers;
 mod source;
 mod storage;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod upkeep;
 mod written;
 

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tempfile::TempDir;
 
-mod faults;
+pub(crate) mod faults;
+mod full;
 mod model;
 mod waiting;
 

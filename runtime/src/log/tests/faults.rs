@@ -28,7 +28,7 @@ fn options(durability: Durability) -> LogOptions {
 }
 
 /// Outside of a runtime, so that nothing looks after the log but the script.
-fn open(sim: &Sim, durability: Durability) -> Result<SequenceLog, LogError> {
+pub(crate) fn open(sim: &Sim, durability: Durability) -> Result<SequenceLog, LogError> {
     let options = options(durability);
     let opened = directory::open_in("s", sim, &options)?;
     Ok(SequenceLog::opened("s", opened, options).0)
