@@ -87,3 +87,31 @@ async fn a_group_that_never_completes_is_dead_whole_with_its_reason() {
         assert_eq!(letter.header(crate::dead::WHY).unwrap().to_string(), "rejected");
     }
 }
+
+/// Else the handler would see parts of a group as if they were groups.
+#[tokio::test(start_paused = true)]
+async fn a_group_whose_call_fails_is_retried_whole_until_it_is_dead() {
+    let calls = Arc::new(Mutex::new(Vec::new()));
+    let rig = rig(Box::new(Poisoned(2, calls.clone())), None).await;
+    rig.pool.resize(1).await;
+    rig.input.append(group("a", 3, 3)).await;
+    rig.input.drained().await;
+    assert_eq!(*calls.lock().unwrap(), [3; 5]);
+    assert_eq!(rig.dead_letters().iter().map(number).collect::<Vec<_>>(), [1, 2, 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_of_which_the_handler_considers_a_part_has_failed_whole() {
+    let calls = Calls::default();
+    let seen = calls.clone();
+    let partly = move |batch: &Batch| {
+        seen.lock().unwrap().push(batch.entries.iter().map(|e| (number(&e.message), e.attempt)).collect());
+        Handled { considered: if batch.entries[0].attempt == 1 { 2 } else { 3 }, ..Handled::default() }
+    };
+    let rig = rig(Box::new(Native(partly)), None).await;
+    rig.pool.resize(1).await;
+    rig.input.append(group("a", 3, 3)).await;
+    rig.input.drained().await;
+    let whole = |attempt| vec![(1, attempt), (2, attempt), (3, attempt)];
+    assert_eq!(*calls.lock().unwrap(), [whole(1), whole(2)]);
+}
