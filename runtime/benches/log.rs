@@ -5,8 +5,11 @@ mod common;
 mod heap;
 
 use common::{Aim, Rows, median};
+use pelton::client::{self, Connection, Producer, ProducerOptions};
+use pelton::config::{GrpcConfig, Start};
 use pelton::log::{ConsumerOptions, LogOptions, SequenceLog};
 use pelton::message::Message;
+use pelton::serve::{Server, Streams};
 use pelton::stream::{Limit, disk};
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -21,8 +24,10 @@ const KEYS: &[(&str, &str)] = &[
     ("append_to_raw", "the ratio of these two, round by round"),
     ("append_messages", "the same appends, in messages"),
     ("publish_three_readers", "in memory: published in batches of 256, each read and settled by three readers"),
-    ("grpc_produce", "over loopback gRPC with TLS off: produced in batches of 500, acks 1"),
-    ("grpc_consume", "the same fetched in batches of 500"),
+    ("grpc_produce", "over loopback gRPC without TLS, in memory: produced in batches of 500, acks 1"),
+    ("grpc_fetch", "the same messages fetched by offset"),
+    ("grpc_subscribe", "the same messages by a member of a group, each batch settled"),
+    ("grpc_disk", "produced to a disk stream, synced, by two producers, and read by a group at the same time"),
     ("reopen_1gb", "opening a log of 1 GB"),
     ("reopen_growth", "the same against one of 256 MB, round by round"),
     ("flood", "heap of 10,000 messages in one stream, less 1 MB, over their payload"),
@@ -48,6 +53,9 @@ fn main() -> ExitCode {
     }
     if wanted("reopen") {
         reopen(&runtime, &directory, &mut rows);
+    }
+    if wanted("grpc") {
+        grpc(&runtime, &directory, &mut rows);
     }
     if wanted("heap") {
         flood(&runtime, &mut rows);
@@ -207,6 +215,82 @@ fn reopen(runtime: &Runtime, directory: &Path, rows: &mut Rows) {
     }
     rows.add("reopen_1gb", median(times), "s", Some(Aim::AtMost(1.0)));
     rows.add("reopen_growth", median(ratios), "", Some(Aim::AtMost(1.5)));
+}
+
+/// Produces so many messages in batches of 500.
+async fn produce(connection: Connection, stream: &str, count: usize) {
+    let producer = Producer::new(connection, ProducerOptions { batch: 500, ..ProducerOptions::new(stream) });
+    let body = body(7);
+    let mut builder = Message::builder();
+    for _ in 0..count {
+        producer.send(builder.build(&body).unwrap()).await.unwrap();
+    }
+    producer.shutdown().await.unwrap();
+}
+
+async fn consume(connection: Connection, options: client::ConsumerOptions, count: usize) {
+    let mut consumer = client::Consumer::new(connection, options);
+    let mut got = 0;
+    while got < count {
+        let batch = consumer.next_batch().await.unwrap();
+        got += batch.len();
+        consumer.settle(&batch).await;
+    }
+    consumer.close().await;
+}
+
+fn grpc(runtime: &Runtime, directory: &Path, rows: &mut Rows) {
+    const COUNT: usize = 500_000;
+    let (mut produced, mut fetched, mut subscribed, mut both) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for round in 0..=ROUNDS {
+        let path = directory.join("grpc");
+        let speeds = runtime.block_on(async {
+            let room = LogOptions { bytes: 4 << 30, threshold: 4 << 30, ..LogOptions::default() };
+            let (disk, _) = SequenceLog::open("disk", &path, LogOptions::default()).unwrap();
+            let streams = Streams::default();
+            streams.insert(SequenceLog::memory("memory", room).unwrap());
+            streams.insert(disk);
+            let listen = GrpcConfig { address: "127.0.0.1:0".parse().unwrap(), ..GrpcConfig::default() };
+            let server = Server::start(listen, streams).await.unwrap();
+            let connection = || Connection::to(&server.address().to_string());
+            let group = |stream: &str| client::ConsumerOptions {
+                auto_commit: None,
+                prefetch: 10_000,
+                max_bytes: 500 * 310,
+                ..client::ConsumerOptions::group(stream, "g")
+            };
+            let timed = |begun: Instant| COUNT as f64 / begun.elapsed().as_secs_f64();
+            let begun = Instant::now();
+            produce(connection(), "memory", COUNT).await;
+            let produced = timed(begun);
+            let begun = Instant::now();
+            let from = client::ConsumerOptions {
+                max_bytes: 500 * 310,
+                ..client::ConsumerOptions::partition("memory", 0, Start::Earliest)
+            };
+            consume(connection(), from, COUNT).await;
+            let fetched = timed(begun);
+            let begun = Instant::now();
+            consume(connection(), group("memory"), COUNT).await;
+            let subscribed = timed(begun);
+            let begun = Instant::now();
+            let half = || produce(connection(), "disk", COUNT / 2);
+            tokio::join!(half(), half(), consume(connection(), group("disk"), COUNT));
+            let both = timed(begun);
+            server.shutdown().await;
+            [produced, fetched, subscribed, both]
+        });
+        fs::remove_dir_all(&path).unwrap();
+        if round > 0 {
+            for (all, speed) in [&mut produced, &mut fetched, &mut subscribed, &mut both].into_iter().zip(speeds) {
+                all.push(speed);
+            }
+        }
+    }
+    rows.add("grpc_produce", median(produced), "/s", Some(Aim::AtLeast(400_000.0)));
+    rows.add("grpc_fetch", median(fetched), "/s", Some(Aim::AtLeast(400_000.0)));
+    rows.add("grpc_subscribe", median(subscribed), "/s", Some(Aim::AtLeast(400_000.0)));
+    rows.add("grpc_disk", median(both), "/s", None);
 }
 
 fn flood(runtime: &Runtime, rows: &mut Rows) {

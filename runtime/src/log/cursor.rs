@@ -286,3 +286,6 @@ impl Cursor {
         !self.again.is_empty() || self.settled.gap(self.next).start < next
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,7 +35,7 @@ mod repair;
 mod source;
 mod storage;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod upkeep;
 mod written;
 

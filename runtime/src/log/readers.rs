@@ -166,6 +166,7 @@ impl SequenceLog {
         found.remove();
         if let Some(journal) = &mut journal {
             journal.removed(group, || self.0.places());
+            self.0.sync(journal);
         }
         drop(journal);
         for partition in 0..self.partitions() {

@@ -6,7 +6,8 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 mod dead;
-mod faults;
+pub(crate) mod faults;
+mod full;
 mod model;
 mod repaired;
 mod waiting;

@@ -3,6 +3,7 @@
 use super::assembly::{Assembled, Assembly};
 use crate::message::Message;
 use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -10,7 +11,9 @@ use tokio::time::Instant;
 
 pub(super) struct Groups {
     assembly: Assembly<u64>,
-    ready: VecDeque<Assembled<u64>>,
+    ready: VecDeque<Vec<u64>>,
+    /// By message, until it is settled: why its group did not become whole.
+    incomplete: HashMap<u64, Arc<str>>,
     /// Given to a worker and not yet done with, by their own numbers.
     out: HashMap<u64, Out>,
     /// Which of these a message belongs to.
@@ -21,7 +24,6 @@ pub(super) struct Groups {
 }
 
 struct Out {
-    group: Option<Arc<str>>,
     /// Messages without a final verdict.
     left: usize,
     /// Those that come again.
@@ -31,8 +33,8 @@ struct Out {
 impl Groups {
     pub(super) fn new(timeout: Duration, most: usize) -> Groups {
         let assembly = Assembly::new(timeout, most);
-        let (ready, out, of) = (VecDeque::new(), HashMap::new(), HashMap::new());
-        Groups { assembly, ready, out, of, number: 0, wake: Arc::default(), new: false }
+        let (ready, incomplete, out, of) = (VecDeque::new(), HashMap::new(), HashMap::new(), HashMap::new());
+        Groups { assembly, ready, incomplete, out, of, number: 0, wake: Arc::default(), new: false }
     }
 
     /// A message has come in.
@@ -40,14 +42,23 @@ impl Groups {
         let whole = self.assembly.add(message, seq, Instant::now());
         // Whoever sleeps must learn when a group that has just begun is over.
         self.new = true;
-        self.ready.extend(whole);
+        whole.into_iter().for_each(|group| self.assembled(group));
+    }
+
+    fn assembled(&mut self, assembled: Assembled<u64>) {
+        let Assembled { group, items, broken } = assembled;
+        if let Some((group, broken)) = group.zip(broken) {
+            let reason: Arc<str> = Arc::from(broken.reason(&group));
+            self.incomplete.extend(items.iter().map(|seq| (*seq, reason.clone())));
+        }
+        self.ready.push_back(items);
     }
 
     /// Groups whose time is over are ready to be given up. Whether there are any.
     pub(super) fn expire(&mut self, now: Instant) -> bool {
         let before = self.ready.len();
         while let Some(expired) = self.assembly.expired(now) {
-            self.ready.push_back(expired);
+            self.assembled(expired);
         }
         self.new |= self.ready.len() > before;
         self.ready.len() > before
@@ -75,13 +86,13 @@ impl Groups {
 
     /// One group: its messages, and why it is not whole.
     pub(super) fn take(&mut self) -> Option<(Vec<u64>, Option<String>)> {
-        let Assembled { group, items, broken } = self.ready.pop_front()?;
+        let items = self.ready.pop_front()?;
         // Whoever takes one and leaves more wakes the next.
         self.new = !self.ready.is_empty();
         self.number += 1;
         self.of.extend(items.iter().map(|seq| (*seq, self.number)));
-        let reason = group.as_deref().zip(broken).map(|(group, broken)| broken.reason(group));
-        self.out.insert(self.number, Out { group, left: items.len(), back: Vec::new() });
+        self.out.insert(self.number, Out { left: items.len(), back: Vec::new() });
+        let reason = items.first().and_then(|seq| self.incomplete.get(seq)).map(|reason| reason.to_string());
         Some((items, reason))
     }
 
@@ -105,18 +116,25 @@ impl Groups {
 
     /// Messages that had a verdict come again after all, together.
     pub(super) fn again(&mut self, items: Vec<u64>) {
-        self.ready.push_front(Assembled { group: None, items, broken: None });
+        self.ready.push_front(items);
         self.new = true;
+    }
+
+    /// Messages are settled.
+    pub(super) fn settled(&mut self, run: Range<u64>) {
+        if !self.incomplete.is_empty() {
+            run.for_each(|seq| drop(self.incomplete.remove(&seq)));
+        }
     }
 
     fn return_whole(&mut self, number: u64) {
         if self.out.get(&number).is_none_or(|out| out.back.len() != out.left) {
             return;
         }
-        let Some(Out { group, back: mut items, .. }) = self.out.remove(&number) else { return };
+        let Some(Out { back: mut items, .. }) = self.out.remove(&number) else { return };
         if !items.is_empty() {
             items.sort_unstable();
-            self.ready.push_front(Assembled { group, items, broken: None });
+            self.ready.push_front(items);
             self.new = true;
         }
     }

@@ -195,7 +195,7 @@ impl Reader {
                         if slots.get(seq).is_none_or(|s| s.message.is_none()) {
                             groups.finished(seq);
                         }
-                        taken.add(seq, slots, &self.attempts);
+                        taken.put(seq, slots, &self.attempts);
                         self.next = self.next.max(seq + 1);
                     }
                     incomplete = reason;
@@ -288,6 +288,9 @@ impl Reader {
                 self.attempts.remove(&seq);
             }
         }
+        if let Order::Groups(groups) = &mut self.order {
+            groups.settled(run.clone());
+        }
         self.settled.insert(run);
     }
 
@@ -335,9 +338,17 @@ impl Taken {
         }
         self.alone = alone;
         self.bytes = bytes;
+        self.put(seq, slots, attempts);
+        true
+    }
+
+    /// Adds a message whatever the limit is, where it is there.
+    fn put(&mut self, seq: u64, slots: &Slots, attempts: &HashMap<u64, Attempt>) {
+        let Some(slot) = slots.get(seq) else { return };
+        let Some(message) = slot.message.as_ref() else { return };
+        let before = attempts.get(&seq);
         let attempt = before.map_or(1, |a| a.count.saturating_add(1));
         let at = slot.at.unwrap_or(Position { partition: 0, seq });
         self.entries.push(Entry { at, attempt, message: message.clone(), slot: seq });
-        true
     }
 }

@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 use tokio::time;
 
+mod groups;
+
 fn message(text: &str) -> Message {
     Message::new(text.as_bytes()).unwrap()
 }

@@ -166,16 +166,19 @@ impl Worker {
             return self.conclude(generation, delivery, handled, false).await;
         }
         self.tell_group(delivery.batch());
+        let whole = self.work.cursor.delivers_groups();
         let begun = Instant::now();
         let called = handler.handle(delivery.batch()).await;
         let time = begun.elapsed();
         let metrics = &self.work.metrics;
         metrics.calls.add(1);
         let (handled, suspects) = match called {
-            Ok(handled) if handled.considered == 0 || handled.considered > count => {
+            Ok(handled)
+                if handled.considered == 0 || handled.considered > count || whole && handled.considered < count =>
+            {
                 let what = format!("{} verdicts for {count} messages", handled.considered);
                 let error = HandlerError::Failed(format!("the handler returned {what}"));
-                (self.fault(&error, delivery.batch().entries.len()), true)
+                (self.fault(&error, count), true)
             }
             Ok(handled) => {
                 let each = time / u32::try_from(handled.considered).unwrap_or(u32::MAX);
@@ -189,9 +192,10 @@ impl Worker {
                 tokio::select! { () = stopped(&mut self.stop) => {}, () = sleep(UNAVAILABLE) => {} }
                 return;
             }
-            Err(error) if count == 1 => {
+            // A message group is never taken apart.
+            Err(error) if count == 1 || whole => {
                 metrics.time.record(time, 1);
-                (self.fault(&error, 1), true)
+                (self.fault(&error, count), true)
             }
             Err(error) => {
                 self.fault(&error, 0);

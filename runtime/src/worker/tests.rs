@@ -10,6 +10,9 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Mutex;
 
+mod groups;
+mod poisoned;
+
 /// A handler's surroundings.
 struct Rig {
     input: Stream,
@@ -28,6 +31,25 @@ impl Rig {
         output: Option<Stream>,
         tune: impl FnOnce(&mut HandlerConfig),
     ) -> Rig {
+        Rig::reading(maker, CursorOptions::ordered(ordering), output, tune).await
+    }
+
+    async fn reading(
+        maker: Box<dyn HandlerMaker>,
+        options: CursorOptions,
+        output: Option<Stream>,
+        tune: impl FnOnce(&mut HandlerConfig),
+    ) -> Rig {
+        let output = output.map(Outlet::Buffer);
+        Rig::emitting(maker, options, output, tune).await
+    }
+
+    async fn emitting(
+        maker: Box<dyn HandlerMaker>,
+        options: CursorOptions,
+        output: Option<Outlet>,
+        tune: impl FnOnce(&mut HandlerConfig),
+    ) -> Rig {
         let input = Stream::new("in", StreamOptions::default());
         // Nobody reads it: what is in is safe, so that the handler's messages are settled.
         let dead = Stream::new("dead", StreamOptions { safe: SafeWhen::Appended, ..StreamOptions::default() });
@@ -35,9 +57,9 @@ impl Rig {
         tune(&mut config);
         let work = Work {
             name: Arc::from("h"),
-            cursor: input.cursor("h", CursorOptions::ordered(ordering)),
+            cursor: input.cursor("h", options),
             slot: Arc::new(HandlerSlot::new("one", maker, 1).await.unwrap()),
-            outputs: vec![output.map(Outlet::Buffer)],
+            outputs: vec![output],
             dead: Some(Outlet::Buffer(dead.clone())),
             events: Events::default(),
             metrics: Arc::new(HandlerMetrics::default()),

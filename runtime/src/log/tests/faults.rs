@@ -28,7 +28,7 @@ fn options(durability: Durability) -> LogOptions {
 }
 
 /// Outside of a runtime, so that nothing looks after the log but the script.
-fn open(sim: &Sim, durability: Durability) -> Result<SequenceLog, LogError> {
+pub(crate) fn open(sim: &Sim, durability: Durability) -> Result<SequenceLog, LogError> {
     let options = options(durability);
     let opened = directory::open_in("s", sim, &options)?;
     Ok(SequenceLog::opened("s", opened, options).0)
@@ -288,6 +288,8 @@ fn every_operation_fails_once() {
             script.check(&log, false, &context);
             script.go_on(&log, &context);
             drop(log);
+            // What was mended must be as durable as the rest.
+            script.sim = sim.after_power_cut(at % 7);
             let log = script.reopen(&context);
             script.check(&log, false, &context);
             script.drain(&log, &context);

@@ -5,7 +5,6 @@ mod groups;
 mod idempotence;
 mod made;
 mod secure;
-mod speed;
 mod standard;
 
 use super::{Server, Streams};
