@@ -266,7 +266,7 @@ impl Consumer {
             return Err(self.log.0.out_of_bounds(partition, run.start));
         }
         self.group.touch(now_ns());
-        self.log.0.settle(&self.group, partition, vec![run], rejected);
+        self.log.0.settle(&self.group, partition, Some(run), rejected);
         Ok(())
     }
 
@@ -317,7 +317,7 @@ impl Consumer {
         self.committed = Instant::now();
         self.forget_what_is_void();
         for (partition, run) in std::mem::take(&mut self.given) {
-            self.log.0.settle(&self.group, partition, vec![run], false);
+            self.log.0.settle(&self.group, partition, Some(run), false);
         }
     }
 

@@ -52,8 +52,8 @@ pub use crate::stream::disk::{Appended, ProducerBatch, Recovery};
 use crate::broker::{Ack, AckToken};
 use crate::events::{Event, Events};
 use crate::message::{Entry, Message, Position};
-use crate::stream::Limit;
 use crate::stream::disk::{DiskError, Journal};
+use crate::stream::{Acks, Limit};
 use acks::Awaited;
 use group::{Group, Groups};
 use publisher::Producers;
@@ -119,7 +119,7 @@ struct Shared {
     /// Readers that sources wait for.
     required: Mutex<Vec<Arc<Group>>>,
     acks: mpsc::UnboundedSender<Vec<(AckToken, Ack)>>,
-    acked: Mutex<Option<mpsc::UnboundedReceiver<Vec<(AckToken, Ack)>>>>,
+    acked: Mutex<Option<Acks>>,
 }
 
 /// How often a full disk is looked at.
@@ -425,7 +425,7 @@ impl SequenceLog {
     }
 
     /// Tokens of messages that their source may forget; to be taken once.
-    pub(crate) fn take_acks(&self) -> Option<crate::stream::Acks> {
+    pub(crate) fn take_acks(&self) -> Option<Acks> {
         lock(&self.0.shared.acked).take()
     }
 

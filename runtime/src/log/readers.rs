@@ -112,7 +112,7 @@ impl SequenceLog {
             return Err(self.0.out_of_bounds(place.partition, place.seq));
         }
         let group = self.group(group)?;
-        self.0.settle(&group, place.partition, vec![0..place.seq], false);
+        self.0.settle(&group, place.partition, Some(0..place.seq), false);
         Ok(())
     }
 
@@ -256,7 +256,13 @@ impl Inner {
     }
 
     /// A group is done with these runs.
-    pub(super) fn settle(&self, group: &Group, partition: u32, runs: Vec<Range<u64>>, rejected: bool) {
+    pub(super) fn settle(
+        &self,
+        group: &Group,
+        partition: u32,
+        runs: impl IntoIterator<Item = Range<u64>>,
+        rejected: bool,
+    ) {
         let mut journal = self.journal.as_ref().map(lock);
         let Some(mut cursor) = group.cursor(partition) else { return };
         let settled: Vec<Range<u64>> = runs.into_iter().flat_map(|run| cursor.settle(run)).collect();

@@ -8,6 +8,7 @@ use tempfile::TempDir;
 pub(crate) mod faults;
 mod full;
 mod model;
+mod storm;
 mod waiting;
 
 fn message(body: &str) -> Message {

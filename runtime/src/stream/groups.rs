@@ -128,7 +128,7 @@ impl Groups {
     }
 
     fn return_whole(&mut self, number: u64) {
-        if !self.out.get(&number).is_some_and(|out| out.back.len() == out.left) {
+        if self.out.get(&number).is_none_or(|out| out.back.len() != out.left) {
             return;
         }
         let Some(Out { back: mut items, .. }) = self.out.remove(&number) else { return };
