@@ -576,10 +576,12 @@ impl SequenceLog {
     /// when the last clone is dropped.
     pub async fn close(&self) {
         self.0.close();
-        if let Some(journal) = &self.0.journal
-            && let Err(error) = lock(journal).sync()
-        {
-            tracing::warn!(stream = &**self.name(), %error, "cursors not synced");
+        if let Some(mut journal) = self.0.journal.as_ref().map(lock) {
+            // Where something could not be written, there may be room for it by now.
+            let synced = journal.sync().or_else(|_| journal.make_anew(&self.0.places()));
+            if let Err(error) = synced {
+                tracing::warn!(stream = &**self.name(), %error, "cursors not synced");
+            }
         }
     }
 }
