@@ -127,9 +127,8 @@ impl Consumer {
             woken.as_mut().enable();
             self.check()?;
             self.commit_if_due();
-            let assembled = self.assemble()?;
-            if let Some(assembled) = assembled {
-                return Ok(self.give(assembled));
+            if let Some(whole) = self.assemble()? {
+                return Ok(whole);
             }
             let expiry = self.group.assembly().as_ref().and_then(Assembly::due);
             tokio::select! {
@@ -141,7 +140,8 @@ impl Consumer {
         }
     }
 
-    fn assemble(&mut self) -> Result<Option<Assembled<Entry>>, LogError> {
+    /// What is given is handed over before another member looks: it must know when the lease ends.
+    fn assemble(&mut self) -> Result<Option<MessageGroup>, LogError> {
         let shared = self.group.clone();
         let mut assembly = shared.assembly();
         let Some(assembly) = assembly.as_mut() else {
@@ -151,13 +151,13 @@ impl Consumer {
         loop {
             let now = Instant::now();
             if let Some(expired) = assembly.expired(now) {
-                return Ok(Some(expired));
+                return Ok(Some(self.give(expired)));
             }
             // One at a time, so that nothing is held beside what is being put together.
             let Some(entry) = self.take(Limit::messages(1), ASSEMBLING)?.pop() else { return Ok(None) };
             let message = entry.message.clone();
             if let Some(assembled) = assembly.add(&message, entry, now) {
-                return Ok(Some(assembled));
+                return Ok(Some(self.give(assembled)));
             }
         }
     }
@@ -266,7 +266,7 @@ impl Consumer {
             return Err(self.log.0.out_of_bounds(partition, run.start));
         }
         self.group.touch(now_ns());
-        self.log.0.settle(&self.group, partition, vec![run], rejected);
+        self.log.0.settle(&self.group, partition, Some(run), rejected);
         Ok(())
     }
 
@@ -330,7 +330,7 @@ impl Consumer {
         self.committed = Instant::now();
         self.forget_what_is_void();
         for (partition, run) in std::mem::take(&mut self.given) {
-            self.log.0.settle(&self.group, partition, vec![run], false);
+            self.log.0.settle(&self.group, partition, Some(run), false);
         }
     }
 

@@ -55,8 +55,8 @@ pub use crate::stream::disk::{Appended, Damage, ProducerBatch, Recovery, Repair}
 use crate::broker::{Ack, AckToken};
 use crate::events::{Event, Events};
 use crate::message::{Entry, Message, Position};
-use crate::stream::Limit;
 use crate::stream::disk::{DiskError, Journal};
+use crate::stream::{Acks, Limit};
 use acks::Awaited;
 use group::{Group, Groups};
 use publisher::Producers;
@@ -124,7 +124,7 @@ struct Shared {
     /// Readers that sources wait for.
     required: Mutex<Vec<Arc<Group>>>,
     acks: mpsc::UnboundedSender<Vec<(AckToken, Ack)>>,
-    acked: Mutex<Option<crate::stream::Acks>>,
+    acked: Mutex<Option<Acks>>,
 }
 
 /// How often a full disk is looked at.
@@ -455,7 +455,7 @@ impl SequenceLog {
     }
 
     /// Tokens of messages that their source may forget; to be taken once.
-    pub(crate) fn take_acks(&self) -> Option<crate::stream::Acks> {
+    pub(crate) fn take_acks(&self) -> Option<Acks> {
         lock(&self.0.shared.acked).take()
     }
 
@@ -619,10 +619,12 @@ impl SequenceLog {
     /// when the last clone is dropped.
     pub async fn close(&self) {
         self.0.close();
-        if let Some(journal) = &self.0.journal
-            && let Err(error) = lock(journal).sync()
-        {
-            tracing::warn!(stream = &**self.name(), %error, "cursors not synced");
+        if let Some(mut journal) = self.0.journal.as_ref().map(lock) {
+            // Where something could not be written, there may be room for it by now.
+            let synced = journal.sync().or_else(|_| journal.make_anew(&self.0.places()));
+            if let Err(error) = synced {
+                tracing::warn!(stream = &**self.name(), %error, "cursors not synced");
+            }
         }
     }
 }

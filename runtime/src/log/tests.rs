@@ -10,6 +10,7 @@ pub(crate) mod faults;
 mod full;
 mod model;
 mod repaired;
+mod storm;
 mod waiting;
 
 fn message(body: &str) -> Message {

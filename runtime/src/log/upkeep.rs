@@ -1,6 +1,7 @@
 //! What is given up, and when: retention, collection of what every reader has settled, stale readers; and the memory that
 //! a log holds.
 
+use super::storage::Storage;
 use super::{Inner, Keep, LogError, SequenceLog, StalePolicy, WhenFull, lock};
 use crate::events::Event;
 use crate::message::Message;
@@ -243,14 +244,16 @@ impl Inner {
     /// Drops the oldest messages, none of which a reader has in hand.
     fn drop_oldest(&self, messages: usize, weight: u64) -> Result<(), LogError> {
         while !self.has_room(messages, weight) {
-            let fullest = (0..).zip(&self.partitions).max_by_key(|(_, storage)| storage.bytes());
-            let Some((partition, storage)) = fullest else { return Ok(()) };
-            let leased = self.groups().iter().filter_map(|g| g.cursor(partition)?.lowest_leased()).min();
-            let first = storage.first();
-            if leased.is_some_and(|leased| leased <= first) || first == storage.next() {
+            let droppable = |(partition, storage): &(u32, &Box<dyn Storage>)| {
+                let leased = self.groups().iter().filter_map(|g| g.cursor(*partition)?.lowest_leased()).min();
+                let first = storage.first();
+                first < storage.next() && leased.is_none_or(|leased| first < leased)
+            };
+            let fullest = (0..).zip(&self.partitions).filter(droppable).max_by_key(|(_, storage)| storage.bytes());
+            let Some((partition, storage)) = fullest else {
                 return Err(LogError::QueueFull { stream: self.shared.name.to_string() });
-            }
-            self.trim(partition, first + 1)?;
+            };
+            self.trim(partition, storage.first() + 1)?;
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
         Ok(())

@@ -307,6 +307,6 @@ fn what_is_given_up_as_it_is_to_be_read_is_passed_over() {
     let mut gone = Vec::new();
     let entries = run.cursor.take(&run.storage, Limit::messages(2), 1, None, run.now, &mut gone).unwrap();
     assert_eq!(entries.iter().map(|e| e.at.seq).collect::<Vec<_>>(), [6, 7]);
-    assert_eq!(gone, [3..6]);
+    assert_eq!(gone.into_iter().flatten().collect::<Vec<_>>(), [3, 4, 5]);
     assert_eq!((run.cursor.missed(), run.cursor.in_flight()), (3, 2));
 }

@@ -322,3 +322,20 @@ fn the_power_is_cut_at_every_operation_and_once_more() {
         }
     }
 }
+
+/// Also where no further write would have mended it.
+#[test]
+fn what_was_settled_and_could_not_be_written_is_written_at_the_end() {
+    let sim = Sim::default();
+    let log = open(&sim, Durability::EveryBatch).unwrap();
+    run(log.append_to(0, vec![message("x"); 3], None)).unwrap();
+    log.start("g", Start::Earliest).unwrap();
+    let next = sim.operations();
+    sim.0.lock().unwrap().fault = Some(Fault::Once(next));
+    log.commit("g", place(0, 3)).unwrap();
+    assert!(sim.has_failed());
+    run(log.close());
+    drop(log);
+    let log = open(&sim.after_power_cut(0), Durability::EveryBatch).unwrap();
+    assert_eq!(log.lag("g").unwrap(), 1);
+}

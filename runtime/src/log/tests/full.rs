@@ -8,11 +8,12 @@ use crate::stream::disk::tests::sim::{Fault, Sim};
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-/// Gives ten messages whenever it is asked, and remembers what it was told of them.
+/// Gives ten messages whenever it is asked, as long as no more than its window are not accepted.
 #[derive(Clone, Default)]
 struct Endless {
     given: Arc<AtomicU64>,
     accepted: Arc<AtomicU64>,
+    window: Arc<AtomicU64>,
 }
 
 #[async_trait]
@@ -22,8 +23,10 @@ impl Source for Endless {
     }
 
     async fn recv(&mut self, _: usize) -> Result<Vec<Received>, BrokerError> {
-        // Others have their turn, as with a source that asks somebody.
-        tokio::task::yield_now().await;
+        let open = || self.given.load(Ordering::Relaxed) - self.accepted.load(Ordering::Relaxed);
+        while open() >= self.window.load(Ordering::Relaxed) {
+            tokio::task::yield_now().await;
+        }
         let from = self.given.fetch_add(10, Ordering::Relaxed);
         let received = |tag: u64| Received::new(message(&tag.to_string()), AckToken { epoch: 1, tag });
         Ok((from..from + 10).map(received).collect())
@@ -43,7 +46,7 @@ impl Source for Endless {
 
 /// A source that feeds a log; the ends keep it running.
 fn feed(log: &SequenceLog) -> (Endless, watch::Sender<Order>, watch::Receiver<Link>) {
-    let source = Endless::default();
+    let source = Endless { window: Arc::new(AtomicU64::new(50)), ..Endless::default() };
     let ((order, orders), (link, links)) = (watch::channel(Order::Run), watch::channel(Link::Connecting));
     let intake = Intake::Log { log: log.clone(), on_append: true };
     let pump = Pump::new(Box::new(source.clone()), intake, log.take_acks().unwrap(), orders, link);
@@ -86,6 +89,9 @@ async fn a_source_of_a_log_that_has_failed_is_asked_no_more_and_keeps_its_messag
     until(|| source.accepted.load(Ordering::Relaxed) >= 10).await;
     let next = sim.operations();
     sim.0.lock().unwrap().fault = Some(Fault::Once(next));
+    log.failed().await;
+    // It asks again, though all that it gave may have failed at once.
+    source.window.store(u64::MAX, Ordering::Relaxed);
     let failed = link.wait_for(|l| matches!(l, Link::Failed(_))).await.unwrap().clone();
     assert!(matches!(&failed, Link::Failed(why) if why.contains("made to fail")), "{failed:?}");
     let given = source.given.load(Ordering::Relaxed);

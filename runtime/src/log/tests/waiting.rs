@@ -153,6 +153,18 @@ async fn asking_for_room_drops_nothing() {
 }
 
 #[tokio::test]
+async fn what_a_reader_has_in_hand_in_one_partition_keeps_nothing_in_another() {
+    let log = SequenceLog::memory("s", LogOptions { partitions: 2, ..small(4, WhenFull::DropOldest) }).unwrap();
+    for partition in [0, 0, 0, 1] {
+        log.append_to(partition, vec![message("x")], None).await.unwrap();
+    }
+    let mut consumer = log.consumer("g", ConsumerOptions { partitions: vec![0], ..Default::default() }).unwrap();
+    assert_eq!(consumer.next_batch(ALL).await.unwrap().len(), 3);
+    log.append_to(1, vec![message("y")], None).await.unwrap();
+    assert_eq!((log.bounds(0).unwrap(), log.bounds(1).unwrap(), log.dropped()), ((1, 4), (2, 3), 1));
+}
+
+#[tokio::test]
 async fn what_is_gone_does_not_count_as_lag() {
     let log = SequenceLog::memory("s", small(4, WhenFull::DropOldest)).unwrap();
     log.start("g", Start::Earliest).unwrap();

@@ -10,9 +10,10 @@ use super::{Appended, DiskError, LogOptions, ProducerBatch, Recovery, SegmentInf
 use crate::message::{Entry, Message};
 use crate::stream::Limit;
 use std::fs::File;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
@@ -279,18 +280,25 @@ impl Log {
         }
         let shared = &self.0.shared;
         let mut freed = 0;
+        // One at a time: where a file stays, none behind it may go, or the log has a hole when it is opened again.
+        let _turn = shared.trimming.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            let name = {
+            let first = {
                 let mut state = shared.state();
                 let full = state.segments.len() > 1 && state.segments.get(1).is_some_and(|second| second.base <= seq);
                 if !full {
                     break;
                 }
-                let first = state.segments.remove(0);
-                freed += first.contents().length;
-                segment::name(first.base)
+                state.segments.remove(0)
             };
-            shared.files.remove(&name).map_err(|e| DiskError::io(&name, "remove", e))?;
+            let name = segment::name(first.base);
+            match shared.files.remove(&name) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    shared.state().segments.insert(0, first);
+                    return Err(DiskError::io(&name, "remove", error));
+                }
+                _ => freed += first.contents().length,
+            }
         }
         if freed > 0 {
             shared.files.sync_directory().map_err(DiskError::directory("sync"))?;

@@ -26,6 +26,8 @@ pub(super) struct Shared {
     pub(super) syncs: AtomicU64,
     /// Whether the writer waits for room on the disk.
     pub(super) full: AtomicBool,
+    /// Held while segments are given up.
+    pub(super) trimming: Mutex<()>,
     /// Goes with the log.
     _lock: Option<File>,
 }
@@ -64,6 +66,7 @@ impl Shared {
             full: AtomicBool::new(false),
             room: Notify::new(),
             syncs: AtomicU64::new(0),
+            trimming: Mutex::default(),
             _lock: lock,
         })
     }

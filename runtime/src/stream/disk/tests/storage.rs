@@ -106,6 +106,23 @@ fn a_full_disk_is_told_of_until_there_is_room() {
     assert_holds(&log, 4, &());
 }
 
+/// Else there would be a hole when the log is opened again.
+#[test]
+fn a_segment_that_can_not_be_removed_keeps_those_behind_it() {
+    let sim = Sim::default();
+    work(&sim);
+    let (log, _) = sim.open_log().unwrap();
+    let next = sim.operations();
+    sim.0.lock().unwrap().fault = Some(Fault::Once(next));
+    assert!(matches!(log.trim(20), Err(DiskError::Io { what: "remove", .. })));
+    assert_eq!(log.first(), 1);
+    assert!(log.trim(20).unwrap() > 0);
+    let first = log.first();
+    assert!(first > 1);
+    drop(log);
+    assert_eq!(sim.open_log().unwrap().0.first(), first);
+}
+
 /// What is left when the log closes while the disk is full is answered, with the error.
 #[test]
 fn closing_a_log_on_a_full_disk_answers_all() {
