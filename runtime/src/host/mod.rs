@@ -248,7 +248,8 @@ impl Host {
     /// Waits until some sink, or a log, has stopped for good.
     async fn sink_failed(&self) {
         let mut waits = tokio::task::JoinSet::new();
-        for log in self.logs().cloned() {
+        for log in self.logs() {
+            let log = log.clone();
             waits.spawn(async move {
                 log.failed().await;
                 true
