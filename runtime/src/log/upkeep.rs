@@ -244,12 +244,15 @@ impl Inner {
     /// Drops the oldest messages, none of which a reader has in hand.
     fn drop_oldest(&self, messages: usize, weight: u64) -> Result<(), LogError> {
         while !self.has_room(messages, weight) {
-            let droppable = |(partition, storage): &(u32, &Box<dyn Storage>)| {
-                let leased = self.groups().iter().filter_map(|g| g.cursor(*partition)?.lowest_leased()).min();
+            let droppable = |partition: u32, storage: &dyn Storage| {
+                let leased = self.groups().iter().filter_map(|g| g.cursor(partition)?.lowest_leased()).min();
                 let first = storage.first();
                 first < storage.next() && leased.is_none_or(|leased| first < leased)
             };
-            let fullest = (0..).zip(&self.partitions).filter(droppable).max_by_key(|(_, storage)| storage.bytes());
+            let fullest = (0..)
+                .zip(&self.partitions)
+                .filter(|(p, storage)| droppable(*p, storage.as_ref()))
+                .max_by_key(|(_, storage)| storage.bytes());
             let Some((partition, storage)) = fullest else {
                 return Err(LogError::QueueFull { stream: self.shared.name.to_string() });
             };

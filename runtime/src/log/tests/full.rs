@@ -25,7 +25,7 @@ impl Source for Endless {
     async fn recv(&mut self, _: usize) -> Result<Vec<Received>, BrokerError> {
         let open = || self.given.load(Ordering::Relaxed) - self.accepted.load(Ordering::Relaxed);
         while open() >= self.window.load(Ordering::Relaxed) {
-            tokio::task::yield_now().await;
+            soon().await;
         }
         let from = self.given.fetch_add(10, Ordering::Relaxed);
         let received = |tag: u64| Received::new(message(&tag.to_string()), AckToken { epoch: 1, tag });
@@ -56,8 +56,13 @@ fn feed(log: &SequenceLog) -> (Endless, watch::Sender<Order>, watch::Receiver<Li
 
 async fn until(mut is_so: impl FnMut() -> bool) {
     while !is_so() {
-        tokio::task::yield_now().await;
+        soon().await;
     }
+}
+
+/// The paused clock goes on only while everybody sleeps: whoever looks again and again must sleep, too.
+async fn soon() {
+    tokio::time::sleep(Duration::from_millis(1)).await;
 }
 
 #[tokio::test(start_paused = true)]
