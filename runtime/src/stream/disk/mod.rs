@@ -18,7 +18,8 @@
 //!
 //! `crc` is CRC-32C (Castagnoli; RFC 3720, 12.1). `time` is when the batch was appended, in ns since 1970.
 //! `synced`: everything below had been synced when the frame was written. A frame of count 0 is a gap: the sequences from
-//! the frame before up to its `base` are lost.
+//! the frame before up to its `base` are lost; where none are, it says no more than up to where the log was synced. Such a
+//! one is written when nothing was appended for a second, and when the log is closed.
 //!
 //! # Producers
 //! A frame says who made it (`producer`, 0 where nobody said) and that producer's own number of its first message

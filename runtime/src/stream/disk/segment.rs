@@ -99,6 +99,8 @@ pub(super) struct Contents {
     pub(super) end: u64,
     /// Bytes of the file, with the seal.
     pub(super) length: u64,
+    /// Its frames say that everything below was synced. Not known of a sealed one.
+    pub(super) synced: u64,
 }
 
 impl Contents {
@@ -123,6 +125,7 @@ impl Contents {
             self.first_time = header.time;
         }
         self.last_time = header.time;
+        self.synced = self.synced.max(header.synced);
         self.end += whole;
         self.length = self.end;
     }

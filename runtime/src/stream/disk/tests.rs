@@ -121,36 +121,69 @@ fn a_full_disk_is_waited_for() {
     assert!(waited >= 11 + 3 + 3 * 5, "{waited}");
 }
 
-#[test]
-fn damage_below_what_was_synced_stops_the_start_and_above_it_is_cut() {
+/// A batch of two messages five times, and whether the log says at its end that all was synced: it does so when it is closed.
+fn damage(closed: bool) {
     let directory = tempfile::tempdir().unwrap();
     let (log, _) = Log::open(directory.path(), LogOptions::default()).unwrap();
     for n in 0..5 {
         run(log.append(batch(n * 2 + 1..n * 2 + 3))).unwrap();
     }
-    drop(log);
     let file = directory.path().join(segment::name(1));
-    let good = std::fs::read(&file).unwrap();
+    let crashed = std::fs::read(&file).unwrap();
+    drop(log);
+    let good = if closed { std::fs::read(&file).unwrap() } else { crashed.clone() };
     let start = segment::head(1, &Default::default()).len();
-    let frames = (good.len() - start) / 5;
+    let length = (crashed.len() - start) / 5;
+    let frames: Vec<usize> = (0..5).map(|n| start + n * length).chain(closed.then_some(crashed.len())).collect();
     for at in start..good.len() {
         let mut bad = good.clone();
         bad[at] ^= 0x10;
         std::fs::write(&file, &bad).unwrap();
-        let frame = (at - start) / frames;
+        let frame = frames.iter().rposition(|begin| *begin <= at).unwrap();
+        let is_last = frame + 1 == frames.len();
         match Log::open(directory.path(), LogOptions::default()) {
             Err(DiskError::Damaged { offset, seq, .. }) => {
-                assert!(frame < 4, "byte {at}");
-                assert_eq!((offset as usize, seq as usize), (start + frame * frames, frame * 2 + 1), "byte {at}");
+                assert!(!is_last, "byte {at}");
+                assert_eq!((offset as usize, seq as usize), (frames[frame], frame * 2 + 1), "byte {at}");
             }
             Ok((log, recovery)) => {
-                assert_eq!(frame, 4, "byte {at} is below what a later batch says was synced");
-                assert_eq!(recovery.cut, Some((segment::name(1), frames as u64)));
-                assert_holds(&log, 9, &at);
+                assert!(is_last, "byte {at} is below what a later frame says was synced");
+                assert_eq!(recovery.cut, Some((segment::name(1), (good.len() - frames[frame]) as u64)));
+                assert_eq!(log.next(), if closed { 11 } else { 9 });
             }
             Err(e) => panic!("byte {at}: {e}"),
         }
     }
+}
+
+#[test]
+fn damage_below_what_was_synced_stops_the_start_and_above_it_is_cut() {
+    damage(false);
+}
+
+#[test]
+fn damage_to_what_was_closed_stops_the_start() {
+    damage(true);
+}
+
+#[test]
+fn a_log_that_is_quiet_says_that_it_is_synced_and_says_it_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let (log, _) = Log::open(directory.path(), LogOptions::default()).unwrap();
+    run(log.append(batch(1..3))).unwrap();
+    let file = directory.path().join(segment::name(1));
+    let length = || std::fs::metadata(&file).unwrap().len();
+    let appended = length();
+    while length() == appended {
+        std::thread::yield_now();
+    }
+    let marked = length();
+    assert_eq!((log.next(), contents(&log).len()), (3, 2));
+    drop(log);
+    drop(Log::open(directory.path(), LogOptions::default()).unwrap());
+    assert_eq!(length(), marked);
+    run(Log::open(directory.path(), LogOptions::default()).unwrap().0.append(batch(3..5))).unwrap();
+    assert_eq!(contents(&Log::open(directory.path(), LogOptions::default()).unwrap().0).len(), 4);
 }
 
 #[test]

@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 
 /// So many bytes at least are gathered into one write, where that many are waiting.
 const GATHER: u64 = 8 << 20;
+/// After so long without an append, the log says that it is synced.
+const QUIET: Duration = Duration::from_secs(1);
 /// How often a full disk is looked at.
 const FULL: Duration = Duration::from_millis(100);
 
@@ -75,7 +77,8 @@ impl Writer {
             let first = match self.wait(requests) {
                 Ok(first) => first,
                 Err(RecvTimeoutError::Timeout) => {
-                    let kept = self.sync().and_then(|()| if self.is_old() { self.rotate(requests) } else { Ok(()) });
+                    let kept =
+                        self.sync().and_then(|()| if self.is_old() { self.rotate(requests) } else { self.mark() });
                     // Poisoned or not, what comes next finds out.
                     match self.check(kept) {
                         Err(DiskError::Closed) => break,
@@ -94,7 +97,7 @@ impl Writer {
                 Err(error) => many.into_iter().for_each(|r| r.done.tell(Err(error.clone()))),
             }
         }
-        let synced = self.sync();
+        let synced = self.sync().and_then(|()| self.mark()).and_then(|()| self.sync());
         // Nobody is left to be told but the log.
         let _ = self.check(synced);
     }
@@ -107,7 +110,8 @@ impl Writer {
             (Durability::Interval(every), Some(since)) => Some(every.saturating_sub(since.elapsed())),
             _ => None,
         };
-        match [sync, self.old_in()].into_iter().flatten().min() {
+        let mark = self.is_unmarked().then_some(QUIET);
+        match [sync, mark, self.old_in()].into_iter().flatten().min() {
             Some(timeout) => requests.recv_timeout(timeout),
             None => requests.recv().map_err(|_| RecvTimeoutError::Disconnected),
         }
@@ -248,6 +252,39 @@ impl Writer {
             self.synced = self.next;
         }
         Ok(())
+    }
+
+    /// Whether no frame says yet that the last ones were synced.
+    fn is_unmarked(&self) -> bool {
+        let empty = self.next == self.segment.base;
+        !empty && self.synced == self.next && self.segment.contents().synced < self.synced
+    }
+
+    /// Says by an empty frame that everything was synced, so that what is damaged of it later is no torn tail. Where there is
+    /// no room for it, it is left out.
+    fn mark(&mut self) -> Result<(), DiskError> {
+        if !self.is_unmarked() || self.shared.state().poisoned.is_some() {
+            return Ok(());
+        }
+        let (start, time) = {
+            let contents = self.segment.contents();
+            (contents.end, contents.last_time)
+        };
+        let header = Header { base: self.next, count: 0, time, synced: self.synced, producer: 0, sequence: 0 };
+        self.buffer.clear();
+        frame::encode(&mut self.buffer, header, &[]);
+        let name = segment::name(self.segment.base);
+        match self.handle.append(&self.buffer).map_err(|e| DiskError::io(&name, "write to", e)) {
+            Ok(()) => {
+                self.segment.contents().add(&header, self.buffer.len() as u64);
+                self.dirty.get_or_insert_with(Instant::now);
+                Ok(())
+            }
+            Err(DiskError::Full { .. }) => {
+                self.handle.truncate(start).map_err(|e| DiskError::io(&name, "take back a write to", e))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Seals the segment and begins the next one.
