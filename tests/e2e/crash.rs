@@ -2,134 +2,25 @@
 //!
 //! `PELTON_TEST_KILLS` sets how often, `PELTON_TEST_SEED` from which number everything random is made.
 
-use pelton::log::{Consumer, ConsumerOptions, Keep, LogOptions, ProducerBatch, Retention, SequenceLog};
-use pelton::message::{Entry, Message};
 use pelton::stream::Limit;
 use pelton_tests::Dir;
+use pelton_tests::killed::{GROUPS, PARTITIONS, Random, body, open, parse};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-const GROUPS: [&str; 2] = ["a", "b"];
-/// Everything in the second one is from a producer, whose sequences are the log's.
-const PARTITIONS: u32 = 2;
 /// After so many kills a new log is begun.
 const KILLS_OF_ONE: u64 = 25;
-const WRITER: &str = "PELTON_TEST_WRITER";
-
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % end
-    }
-}
-
-fn open(path: &Path) -> SequenceLog {
-    let retention = Retention { settled: Keep::Drop, ..Retention::default() };
-    let options = LogOptions { partitions: PARTITIONS, segment_bytes: 8 << 10, retention, ..LogOptions::default() };
-    SequenceLog::open("crash", path, options).unwrap().0
-}
-
-/// Which message this is: its place, its batch, and the life of the process that made it.
-fn body(seq: u64, batch: (u64, u64), life: u64) -> String {
-    format!("{seq} {} {} {life} {}", batch.0, batch.1, "x".repeat((seq % 50) as usize))
-}
-
-/// The sequence, the batch and the life that a body tells.
-fn parse(entry: &Entry) -> (u64, (u64, u64), u64) {
-    let text = std::str::from_utf8(entry.message.body()).unwrap();
-    let numbers: Vec<u64> = text.split(' ').take(4).map(|n| n.parse().unwrap()).collect();
-    (numbers[0], (numbers[1], numbers[2]), numbers[3])
-}
-
-fn batch(first: u64, count: u64, life: u64) -> Vec<Message> {
-    (first..first + count).map(|seq| Message::new(body(seq, (first, count), life).as_bytes()).unwrap()).collect()
-}
-
-/// The process that is killed. It says what it is about to settle, what is settled, and what is acknowledged.
-#[test]
-#[ignore = "the process that `what_a_killed_writer_acknowledged_is_there` starts"]
-fn writer() {
-    let Some(told) = std::env::var_os(WRITER) else { return };
-    let told = told.into_string().unwrap();
-    let [path, seed, life] = told.splitn(3, '\n').collect::<Vec<_>>().try_into().unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    runtime.block_on(write(Path::new(path), Random(seed.parse().unwrap()), life.parse().unwrap()));
-}
-
-async fn write(path: &Path, mut random: Random, life: u64) {
-    let log = open(path);
-    let mut next: Vec<u64> = (0..PARTITIONS).map(|p| log.bounds(p).unwrap().1).collect();
-    let (first, end) = log.bounds(1).unwrap();
-    if first < end {
-        // What came last comes again.
-        let last = parse(&log.read(1, end - 1, Limit::messages(1)).unwrap()[0]);
-        let producer = Some(ProducerBatch { producer: 1, sequence: last.1.0 });
-        let again = log.append_to(1, batch(last.1.0, last.1.1, last.2), producer).await.unwrap();
-        println!("\nagain {}", again.duplicate);
-    }
-    let mut consumers: Vec<Consumer> =
-        GROUPS.iter().map(|g| log.consumer(g, ConsumerOptions::default()).unwrap()).collect();
-    println!("\nready");
-    let mut under_way = tokio::task::JoinSet::new();
-    loop {
-        for _ in 0..1 + random.below(3) {
-            let (partition, count) = (random.below(u64::from(PARTITIONS)) as u32, 1 + random.below(50));
-            let first = next[partition as usize];
-            next[partition as usize] += count;
-            let producer = (partition == 1).then_some(ProducerBatch { producer: 1, sequence: first });
-            let log = log.clone();
-            under_way.spawn(async move {
-                let appended = log.append_to(partition, batch(first, count, life), producer).await.unwrap();
-                assert_eq!((appended.seq, appended.duplicate), (Some(first), false));
-                println!("acknowledged {partition} {first} {} {life}", first + count);
-            });
-        }
-        while under_way.len() > 4 {
-            under_way.join_next().await.unwrap().unwrap();
-        }
-        for consumer in &mut consumers {
-            let limit = Limit::messages(1 + random.below(120) as usize);
-            let entries = tokio::select! {
-                biased;
-                entries = consumer.next_batch(limit) => entries.unwrap(),
-                () = std::future::ready(()) => continue,
-            };
-            // Now whole batches, now single messages, some of which are left to come again.
-            let parts: Vec<&[Entry]> = if random.below(2) == 0 { vec![&entries] } else { entries.chunks(1).collect() };
-            for part in parts {
-                if part.len() == 1 && random.below(8) == 0 {
-                    consumer.release(part[0].at);
-                    continue;
-                }
-                let (from, to) = (part[0].at, part.last().unwrap().at.seq + 1);
-                let run = format!("{} {} {} {to}", consumer.group(), from.partition, from.seq);
-                println!("settling {run}");
-                consumer.settle_batch(part).unwrap();
-                println!("settled {run}");
-            }
-        }
-        if random.below(10) == 0 {
-            log.enforce_retention().unwrap();
-        }
-    }
-}
 
 /// The process, killed where the test ends before it is.
 struct Writer(Child);
 
 impl Writer {
     fn start(path: &Path, seed: u64, life: u64) -> Writer {
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "crash::writer", "--ignored", "--nocapture", "--test-threads=1"]);
-        command.env(WRITER, format!("{}\n{seed}\n{life}", path.display()));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_log-writer"));
+        command.arg(path).args([seed.to_string(), life.to_string()]);
         Writer(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
     }
 
