@@ -222,3 +222,20 @@ fn opening_reads_no_sealed_frames() {
     assert!(segments > 20);
     assert!(read < seals + segments * 100 + 1000, "{read} bytes of {} in {segments} segments", log.bytes());
 }
+
+/// Each answer brings the next append before the writer looks again, so it never finds nothing to do.
+#[test]
+fn an_interval_between_syncs_is_kept_though_appends_never_pause() {
+    fn go_on(log: Log, left: u64, over: mpsc::Sender<u64>) {
+        let next = log.clone();
+        log.submit(batch(1..2), None, move |appended| {
+            appended.unwrap();
+            if left == 0 { over.send(next.syncs()).unwrap() } else { go_on(next, left - 1, over) }
+        });
+    }
+    let options = LogOptions { durability: Durability::Interval(Duration::ZERO), ..LogOptions::default() };
+    let (log, _) = Log::open_in(Box::new(Sim::default()), options, None).unwrap();
+    let (over, syncs) = mpsc::channel();
+    go_on(log.clone(), 9, over);
+    assert_eq!(syncs.recv().unwrap(), 10);
+}
