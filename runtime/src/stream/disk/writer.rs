@@ -243,12 +243,14 @@ impl Writer {
             tracing::error!(%error, "no room for the log; waiting until there is some");
         }
         std::thread::sleep(FULL);
-        match requests.try_recv() {
-            Ok(request) => self.waiting.push_back(request),
-            Err(TryRecvError::Empty) => {}
-            Err(TryRecvError::Disconnected) => return Err(DiskError::Closed),
+        // All of them: only behind the last one is seen that nobody is left.
+        loop {
+            match requests.try_recv() {
+                Ok(request) => self.waiting.push_back(request),
+                Err(TryRecvError::Empty) => return Ok(()),
+                Err(TryRecvError::Disconnected) => return Err(DiskError::Closed),
+            }
         }
-        Ok(())
     }
 
     fn sync(&mut self) -> Result<(), DiskError> {

@@ -239,3 +239,21 @@ fn an_interval_between_syncs_is_kept_though_appends_never_pause() {
     go_on(log.clone(), 9, over);
     assert_eq!(syncs.recv().unwrap(), 10);
 }
+
+/// However many appends are queued behind the one that finds the disk full, the writer tries once or twice more.
+#[test]
+fn closing_a_log_on_a_full_disk_waits_no_longer_for_many_than_for_one() {
+    let sim = Sim::default();
+    let (log, _) = sim.open_log().unwrap();
+    sim.0.lock().unwrap().fault = Some(Fault::NoRoom);
+    log.submit(batch(1..2), None, |_| {});
+    while !log.full() {
+        std::thread::yield_now();
+    }
+    (2..22).for_each(|n| log.submit(batch(n..n + 1), None, |_| {}));
+    let before = sim.operations();
+    drop(log);
+    // Each takes back what it has written.
+    let tries = sim.operations() - before;
+    assert!(tries < 10, "{tries} tries");
+}
