@@ -257,3 +257,24 @@ fn closing_a_log_on_a_full_disk_waits_no_longer_for_many_than_for_one() {
     let tries = sim.operations() - before;
     assert!(tries < 10, "{tries} tries");
 }
+
+/// A message may hold anything, also what a sealed segment would end in at this very place.
+#[test]
+fn a_message_that_ends_like_a_seal_seals_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let (log, _) = Log::open(directory.path(), LogOptions::default()).unwrap();
+    let head = segment::head(1, &Producers::default()).len() as u64;
+    // A frame's prefix and fields, then a message's length, time, subject, identifier and headers, all empty.
+    let end = head + 8 + 44 + 4 + 8 + 4 + 4 + 4;
+    let seal = segment::Contents { next: 1, end, ..segment::Contents::default() }.seal();
+    run(log.append(vec![Message::new(&seal).unwrap()])).unwrap();
+    drop(log);
+    let name = directory.path().join(segment::name(1));
+    let handle = std::fs::File::open(name).unwrap();
+    assert!(segment::read_seal(&handle).unwrap().is_some(), "else this test shows nothing");
+    assert_eq!(inspect(directory.path()), Ok(vec![]));
+    let (log, recovery) = Log::open(directory.path(), LogOptions::default()).unwrap();
+    assert_eq!((recovery, log.next()), (Recovery::default(), 2));
+    run(log.append(batch(2..3))).unwrap();
+    assert_eq!(contents(&log).len(), 2);
+}
