@@ -653,7 +653,11 @@ impl Inner {
             _ if count == 1 => 0,
             // A key must find its partition again for as long as the log lives: a hash that no library may change.
             Some(key) => crc32c::crc32c(key) % count,
-            None => self.turn.fetch_add(1, Ordering::Relaxed) % count,
+            // The order of a message group is that of its partition.
+            None => match message.group() {
+                Some(group) => crc32c::crc32c(group.id.as_bytes()) % count,
+                None => self.turn.fetch_add(1, Ordering::Relaxed) % count,
+            },
         }
     }
 

@@ -515,3 +515,17 @@ async fn a_place_beyond_all_places_is_out_of_bounds() {
     consumer.release(far);
     assert_eq!((consumer.next().await.unwrap().at.seq, log.lag("a").unwrap()), (1, 1));
 }
+
+/// Its members would be read in any order from several partitions, the one that completes it before the others.
+#[tokio::test]
+async fn a_message_group_without_keys_stays_in_one_partition() {
+    let log = SequenceLog::memory("s", LogOptions { partitions: 4, ..LogOptions::default() }).unwrap();
+    let of = |id: &str, mark| Message::builder().group(id, mark).build(b"").unwrap();
+    for id in ["a", "b", "c"] {
+        let mut partitions = BTreeSet::new();
+        for mark in [GroupMark::Member, GroupMark::Member, GroupMark::End] {
+            partitions.insert(log.publish(of(id, mark)).await.unwrap().partition);
+        }
+        assert_eq!(partitions.len(), 1, "{id}");
+    }
+}
