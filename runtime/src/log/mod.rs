@@ -514,6 +514,11 @@ impl SequenceLog {
         }
     }
 
+    /// Whether what is in it is there after the process has ended.
+    pub(crate) fn outlives_the_process(&self) -> bool {
+        self.0.partitions.iter().any(|p| p.disk().is_some())
+    }
+
     /// Bytes held, in memory or on disk.
     pub fn bytes(&self) -> u64 {
         self.0.bytes()
