@@ -17,7 +17,7 @@ const BATCH_BYTES: u64 = 1 << 20;
 pub struct ProducerOptions {
     /// The stream.
     pub stream: String,
-    /// None: by the hash of each message's key, or in turn.
+    /// None: by the hash of each message's key, or else of its message group; or in turn.
     pub partition: Option<u32>,
     /// A batch is sent when it has so many messages; at least 1.
     pub batch: usize,

@@ -292,13 +292,18 @@ impl Host {
         std::future::pending().await
     }
 
-    /// Waits until no buffer holds a message; logs keep theirs. Handlers move messages downstream only, so two looks that find nothing with
-    /// nothing appended in between find nothing at all.
+    /// Waits until no buffer holds a message, and readers have settled all that logs in memory hold; logs on disk keep
+    /// theirs. Handlers move messages downstream only, so two looks that find nothing with nothing appended in between find
+    /// nothing at all.
     async fn drained(&self) {
         loop {
             let before = self.appended();
             for stream in self.buffers() {
                 stream.drained().await;
+            }
+            for reader in self.readers.iter().filter(|r| !r.log.outlives_the_process()) {
+                // A reader that was removed has nothing left to settle.
+                let _ = reader.log.caught_up(&reader.name).await;
             }
             if self.appended() == before {
                 return;
@@ -338,7 +343,9 @@ impl Host {
             // It gives itself 5 seconds at most.
             server.shutdown().await;
         }
-        let reading = || self.pumps.iter().chain(self.readers.iter().filter_map(|r| r.pump.as_ref()));
+        // What a log on disk holds is read when the host starts again; what one in memory holds is read now or never.
+        let stored = self.readers.iter().filter(|r| r.log.outlives_the_process());
+        let reading = || self.pumps.iter().chain(stored.clone().filter_map(|r| r.pump.as_ref()));
         for pump in reading() {
             pump.order.send_replace(Order::Drain);
         }
@@ -477,3 +484,6 @@ fn stats(outlet: &Outlet) -> StreamStats {
     stats.count_dropped(DropReason::BufferFull, log.dropped());
     stats
 }
+
+#[cfg(test)]
+mod tests;

@@ -243,7 +243,7 @@ impl Consumer {
     /// # Errors
     /// [`LogError::PartitionNotFound`], [`LogError::SequenceOutOfBounds`].
     pub fn settle(&self, at: Position) -> Result<(), LogError> {
-        self.settle_run(at.partition, at.seq..at.seq + 1, false)
+        self.settle_run(at.partition, at.seq..at.seq.saturating_add(1), false)
     }
 
     /// These messages are done with.
@@ -273,7 +273,7 @@ impl Consumer {
     /// A message was not handled: it comes again, to any member, with an attempt one higher.
     pub fn release(&self, at: Position) {
         if let Some(mut cursor) = self.group.cursor(at.partition) {
-            cursor.release(at.seq..at.seq + 1);
+            cursor.release(at.seq..at.seq.saturating_add(1));
         }
         self.group.wake.notify_waiters();
     }

@@ -28,6 +28,13 @@ impl State {
     fn next(&self) -> u64 {
         self.first + self.messages.len() as u64
     }
+
+    /// The first sequence that may be of this time or later; what is before it is older.
+    fn since(&self, time: i64) -> u64 {
+        // An entry covers messages of up to a grain later.
+        let at = self.times.partition_point(|(_, t)| t.saturating_add(GRAIN) <= time);
+        self.times.get(at).map_or(self.next(), |(seq, _)| (*seq).max(self.first))
+    }
 }
 
 impl Memory {
@@ -101,9 +108,7 @@ impl Storage for Memory {
     }
 
     fn seek(&self, time: i64) -> Result<u64, DiskError> {
-        let state = self.lock();
-        let at = state.times.partition_point(|(_, t)| *t < time);
-        Ok(state.times.get(at).map_or(state.next(), |(seq, _)| (*seq).max(state.first)))
+        Ok(self.lock().since(time))
     }
 
     fn trim(&self, seq: u64) -> Result<u64, DiskError> {
@@ -135,12 +140,7 @@ impl Storage for Memory {
             held -= message.weight();
             below += 1;
         }
-        let old = time.map_or(0, |oldest| {
-            let at = state.times.partition_point(|(_, t)| *t < oldest);
-            // The last old entry covers messages of up to a grain later: they may be young.
-            at.checked_sub(1).and_then(|i| state.times.get(i)).map_or(0, |(seq, _)| *seq)
-        });
-        below.max(old)
+        below.max(time.map_or(0, |oldest| state.since(oldest)))
     }
 
     fn bytes(&self) -> u64 {
@@ -149,5 +149,27 @@ impl Storage for Memory {
 
     fn is_full(&self) -> bool {
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    /// Appends within a grain share an entry, which tells the time of the first alone.
+    #[test]
+    fn a_time_within_a_grain_is_found_at_its_beginning_and_the_grain_grows_old_as_a_whole() {
+        let memory = Memory::new(0);
+        let messages = (0..3).map(|_| Message::new(b"m").unwrap()).collect();
+        memory.append(messages, None).unwrap();
+        let at = 1_000 * GRAIN;
+        memory.lock().times = VecDeque::from([(1, at), (3, at + 5 * GRAIN)]);
+        for (time, seq) in [(0, 1), (at, 1), (at + GRAIN / 2, 1), (at + GRAIN, 3), (at + 5 * GRAIN, 3)] {
+            assert_eq!((memory.seek(time), memory.excess(None, Some(time))), (Ok(seq), seq), "{time}");
+        }
+        let over = at + 6 * GRAIN;
+        assert_eq!((memory.seek(over), memory.excess(None, Some(over))), (Ok(4), 4));
     }
 }

@@ -514,6 +514,11 @@ impl SequenceLog {
         }
     }
 
+    /// Whether what is in it is there after the process has ended.
+    pub(crate) fn outlives_the_process(&self) -> bool {
+        self.0.partitions.iter().any(|p| p.disk().is_some())
+    }
+
     /// Bytes held, in memory or on disk.
     pub fn bytes(&self) -> u64 {
         self.0.bytes()
@@ -653,7 +658,11 @@ impl Inner {
             _ if count == 1 => 0,
             // A key must find its partition again for as long as the log lives: a hash that no library may change.
             Some(key) => crc32c::crc32c(key) % count,
-            None => self.turn.fetch_add(1, Ordering::Relaxed) % count,
+            // The order of a message group is that of its partition.
+            None => match message.group() {
+                Some(group) => crc32c::crc32c(group.id.as_bytes()) % count,
+                None => self.turn.fetch_add(1, Ordering::Relaxed) % count,
+            },
         }
     }
 

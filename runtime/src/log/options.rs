@@ -7,7 +7,8 @@ use std::time::Duration;
 /// How a log is kept.
 #[derive(Clone, Debug)]
 pub struct LogOptions {
-    /// Messages of one key go to one partition, by the key's hash; those without a key in turn. At least 1.
+    /// Messages of one key go to one partition, by the key's hash; those without a key by that of their message group, or in
+    /// turn. At least 1.
     pub partitions: u32,
     /// The most messages held. In memory only.
     pub messages: usize,

@@ -504,3 +504,28 @@ async fn a_directory_of_something_else_is_refused() {
     assert_eq!(bodies(&seen.read(0, 1, ALL).unwrap()), ["1", "2"]);
     assert!(seen.publish(message("3")).await.is_err());
 }
+
+#[tokio::test]
+async fn a_place_beyond_all_places_is_out_of_bounds() {
+    let log = SequenceLog::memory("s", LogOptions::default()).unwrap();
+    fill(&log, 1).await;
+    let mut consumer = log.consumer("a", ConsumerOptions::default()).unwrap();
+    let far = Position { partition: 0, seq: u64::MAX };
+    assert!(matches!(consumer.settle(far), Err(LogError::SequenceOutOfBounds { seq: u64::MAX, .. })));
+    consumer.release(far);
+    assert_eq!((consumer.next().await.unwrap().at.seq, log.lag("a").unwrap()), (1, 1));
+}
+
+/// Its members would be read in any order from several partitions, the one that completes it before the others.
+#[tokio::test]
+async fn a_message_group_without_keys_stays_in_one_partition() {
+    let log = SequenceLog::memory("s", LogOptions { partitions: 4, ..LogOptions::default() }).unwrap();
+    let of = |id: &str, mark| Message::builder().group(id, mark).build(b"").unwrap();
+    for id in ["a", "b", "c"] {
+        let mut partitions = BTreeSet::new();
+        for mark in [GroupMark::Member, GroupMark::Member, GroupMark::End] {
+            partitions.insert(log.publish(of(id, mark)).await.unwrap().partition);
+        }
+        assert_eq!(partitions.len(), 1, "{id}");
+    }
+}

@@ -105,6 +105,18 @@ impl Groups {
         self.return_whole(number);
     }
 
+    /// Some messages of a group that was taken were dropped before that, so the others are not whole. Returns why.
+    pub(super) fn lost(&mut self, left: &[u64], gone: &[u64]) -> String {
+        for seq in gone {
+            self.finished(*seq);
+            self.incomplete.remove(seq);
+        }
+        let count = gone.len();
+        let reason: Arc<str> = format!("message group is incomplete: {count} of its messages found no room").into();
+        self.incomplete.extend(left.iter().map(|seq| (*seq, reason.clone())));
+        reason.to_string()
+    }
+
     /// A message comes again, with all of its group that do.
     pub(super) fn back(&mut self, seq: u64) {
         let Some(number) = self.of.remove(&seq) else { return };

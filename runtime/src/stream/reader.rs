@@ -191,14 +191,13 @@ impl Reader {
                 while taken.entries.is_empty()
                     && let Some((seqs, reason)) = groups.take()
                 {
-                    for seq in seqs {
-                        if slots.get(seq).is_none_or(|s| s.message.is_none()) {
-                            groups.finished(seq);
-                        }
-                        taken.put(seq, slots, &self.attempts);
+                    let is_there = |seq: &u64| slots.get(*seq).is_some_and(|s| s.message.is_some());
+                    let (seqs, gone): (Vec<u64>, Vec<u64>) = seqs.into_iter().partition(is_there);
+                    for seq in &seqs {
+                        taken.put(*seq, slots, &self.attempts);
                         self.next = self.next.max(seq + 1);
                     }
-                    incomplete = reason;
+                    incomplete = if gone.is_empty() { reason } else { Some(groups.lost(&seqs, &gone)) };
                 }
             }
         }

@@ -176,9 +176,7 @@ impl Worker {
             Ok(handled)
                 if handled.considered == 0 || handled.considered > count || whole && handled.considered < count =>
             {
-                let what = format!("{} verdicts for {count} messages", handled.considered);
-                let error = HandlerError::Failed(format!("the handler returned {what}"));
-                (self.fault(&error, count), true)
+                (self.miscounted(handled.considered, count), true)
             }
             Ok(handled) => {
                 let each = time / u32::try_from(handled.considered).unwrap_or(u32::MAX);
@@ -232,6 +230,12 @@ impl Worker {
         Handled { considered: blamed, failures, outputs: Vec::new() }
     }
 
+    /// A call has ended with a number of verdicts that can't be.
+    fn miscounted(&mut self, verdicts: usize, messages: usize) -> Handled {
+        let what = format!("the handler returned {verdicts} verdicts for {messages} messages");
+        self.fault(&HandlerError::Failed(what), messages)
+    }
+
     /// After a call that failed as a whole: each message by itself, so that only the one at fault fails.
     async fn singly(&mut self, handler: &mut dyn Handler, delivery: &Delivery) -> Handled {
         let mut all = Handled::default();
@@ -249,7 +253,8 @@ impl Worker {
             self.work.metrics.calls.add(1);
             self.work.metrics.time.record(begun.elapsed(), 1);
             let handled = match called {
-                Ok(handled) => handled,
+                Ok(handled) if handled.considered == 1 => handled,
+                Ok(handled) => self.miscounted(handled.considered, 1),
                 Err(HandlerError::Unavailable(_)) => break,
                 Err(error) => self.fault(&error, 1),
             };

@@ -172,6 +172,38 @@ async fn after_a_trap_the_batch_runs_singly_and_the_culprit_comes_back_alone() {
     assert_eq!(number(&rig.dead_letters()[0]), 10);
 }
 
+/// Fails as a whole with more than one message, and says nothing of message 2.
+#[derive(Clone)]
+struct Silent;
+
+#[async_trait]
+impl Handler for Silent {
+    async fn handle(&mut self, batch: &Batch) -> Result<Handled, HandlerError> {
+        match batch.entries.as_slice() {
+            [entry] if number(&entry.message) == 2 => Ok(Handled::default()),
+            [_] => Ok(all_done(batch)),
+            _ => Err(HandlerError::Failed("trapped".into())),
+        }
+    }
+}
+
+#[async_trait]
+impl HandlerMaker for Silent {
+    async fn make(&self) -> anyhow::Result<Box<dyn Handler>> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_has_no_verdict_when_called_by_itself_is_not_done() {
+    let rig = Rig::new(Box::new(Silent), Ordering::None, None).await;
+    rig.input.append(numbered(0..4, 100)).await;
+    rig.pool.resize(1).await;
+    rig.input.drained().await;
+    assert_eq!(rig.dead_letters().iter().map(number).collect::<Vec<_>>(), [2]);
+    assert_eq!(rig.pool.work().metrics.done.get(), 3);
+}
+
 /// What comes behind a message of its key in the same batch is handled also where that message had its last attempt.
 #[tokio::test(start_paused = true)]
 async fn behind_a_message_that_dies_of_a_trap_its_key_goes_on() {

@@ -97,7 +97,7 @@ pub enum AckWhen {
 pub struct StalePolicy {
     /// Those that have been away for this long; above zero.
     pub age: Option<Duration>,
-    /// Those that are so many messages behind, or more; above zero.
+    /// Those that are more than so many messages behind; above zero.
     pub lag: Option<u64>,
 }
 

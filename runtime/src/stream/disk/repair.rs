@@ -138,7 +138,7 @@ impl Piece {
     /// not tell.
     fn read(files: &dyn Files, base: u64, following: Option<u64>, before: &Producers) -> Result<Piece, DiskError> {
         let name = segment::name(base);
-        let (bytes, seal) = scan::load(files, &name)?;
+        let (bytes, seal) = scan::load(files, base)?;
         let head = segment::read_head(&bytes, base);
         let has_head = head.is_some();
         let (producers, head) = head.unwrap_or_else(|| (before.clone(), 0));

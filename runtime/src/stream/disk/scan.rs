@@ -17,10 +17,11 @@ pub(super) struct Scanned {
     pub(super) torn: u64,
 }
 
-/// A whole file, and the contents that its seal tells, where it has one.
-pub(super) fn load(files: &dyn Files, name: &str) -> Result<(Vec<u8>, Option<Contents>), DiskError> {
-    let failed = |e: io::Error| DiskError::io(name, "read", e);
-    let handle = files.read(name).map_err(failed)?;
+/// A segment's whole file, and the contents that its seal tells, where it has one.
+pub(super) fn load(files: &dyn Files, base: u64) -> Result<(Vec<u8>, Option<Contents>), DiskError> {
+    let name = segment::name(base);
+    let failed = |e: io::Error| DiskError::io(&name, "read", e);
+    let handle = files.read(&name).map_err(failed)?;
     let seal = segment::read_seal(handle.as_ref()).map_err(failed)?;
     let length = match &seal {
         Some(contents) => contents.length,
@@ -29,13 +30,25 @@ pub(super) fn load(files: &dyn Files, name: &str) -> Result<(Vec<u8>, Option<Con
     let mut bytes = vec![0; length as usize];
     let read = handle.read_at(&mut bytes, 0).map_err(failed)?;
     bytes.truncate(read);
+    let seal = seal.filter(|_| !ends_in_a_frame(&bytes, base));
     Ok((bytes, seal))
+}
+
+/// Whether the last frame ends where the file does. Then what looks like a seal there is the end of a message, which may
+/// hold anything.
+fn ends_in_a_frame(bytes: &[u8], base: u64) -> bool {
+    let Some((_, head)) = segment::read_head(bytes, base) else { return false };
+    let mut at = head as usize;
+    while let Some(whole) = bytes.get(at..).and_then(frame::length) {
+        at = at.saturating_add(whole);
+    }
+    at == bytes.len()
 }
 
 /// Reads a segment frame by frame. A tail that was never synced is torn; anything else that is no frame is damage.
 pub(super) fn scan(files: &dyn Files, base: u64) -> Result<Scanned, DiskError> {
     let name = segment::name(base);
-    let (bytes, seal) = load(files, &name)?;
+    let (bytes, seal) = load(files, base)?;
     let is_sealed = seal.is_some();
     let Some((mut producers, head)) = segment::read_head(&bytes, base) else {
         // A segment gets its name when its head is synced: this is no torn one.

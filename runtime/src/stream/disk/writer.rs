@@ -117,6 +117,16 @@ impl Writer {
         }
     }
 
+    /// Whether what is written is to be synced before anything else is: while appends come without a pause, nothing else
+    /// looks at the interval.
+    fn is_sync_due(&self) -> bool {
+        match self.shared.options.durability {
+            Durability::EveryBatch => true,
+            Durability::Interval(every) => self.dirty.is_some_and(|since| since.elapsed() >= every),
+            Durability::Os => false,
+        }
+    }
+
     /// How long until the segment is so old that it is sealed; none where it never is.
     fn old_in(&self) -> Option<Duration> {
         let age = self.shared.options.segment_age.filter(|_| self.shared.state().poisoned.is_none())?;
@@ -173,7 +183,7 @@ impl Writer {
         self.write(start, requests)?;
         self.next = contents.next;
         self.dirty.get_or_insert_with(Instant::now);
-        if self.shared.options.durability == Durability::EveryBatch {
+        if self.is_sync_due() {
             self.sync()?;
         }
         *self.segment.contents() = contents;
@@ -237,12 +247,14 @@ impl Writer {
             tracing::error!(%error, "no room for the log; waiting until there is some");
         }
         std::thread::sleep(FULL);
-        match requests.try_recv() {
-            Ok(request) => self.waiting.push_back(request),
-            Err(TryRecvError::Empty) => {}
-            Err(TryRecvError::Disconnected) => return Err(DiskError::Closed),
+        // All of them: only behind the last one is seen that nobody is left.
+        loop {
+            match requests.try_recv() {
+                Ok(request) => self.waiting.push_back(request),
+                Err(TryRecvError::Empty) => return Ok(()),
+                Err(TryRecvError::Disconnected) => return Err(DiskError::Closed),
+            }
         }
-        Ok(())
     }
 
     fn sync(&mut self) -> Result<(), DiskError> {

@@ -151,3 +151,24 @@ async fn a_worker_that_waits_gets_the_group_that_another_gives_back() {
     drop(held.complete(&[Fate::NotBegun; 2]));
     assert_eq!(time::timeout(Duration::from_secs(1), waiting).await.unwrap().unwrap(), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_lost_a_message_for_want_of_room_is_not_whole() {
+    let when_full = WhenFull::DropOldest;
+    let stream = Stream::new("s", StreamOptions { messages: 3, when_full, ..StreamOptions::default() });
+    let cursor = cursor(&stream);
+    let [a, b] = [group("a", 3), group("b", 2)];
+    stream.append(vec![a[0].clone(), a[1].clone(), b[0].clone(), b[1].clone()]).await;
+    let whole = cursor.next(0, Limit::messages(9)).await;
+    assert_eq!((bodies(&whole), whole.incomplete()), (vec!["b1".into(), "b2".into()], None));
+    whole.settle();
+    stream.append(vec![a[2].clone()]).await;
+    for _ in 0..2 {
+        // Also where nobody says what became of it.
+        let maimed = cursor.next(0, Limit::messages(9)).await;
+        assert_eq!(bodies(&maimed), ["a2", "a3"]);
+        assert!(maimed.incomplete().is_some_and(|why| why.contains("1 of its messages")));
+    }
+    cursor.next(0, Limit::messages(9)).await.settle();
+    assert_eq!(stream.stats().messages, 0);
+}

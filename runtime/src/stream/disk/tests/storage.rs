@@ -222,3 +222,59 @@ fn opening_reads_no_sealed_frames() {
     assert!(segments > 20);
     assert!(read < seals + segments * 100 + 1000, "{read} bytes of {} in {segments} segments", log.bytes());
 }
+
+/// Each answer brings the next append before the writer looks again, so it never finds nothing to do.
+#[test]
+fn an_interval_between_syncs_is_kept_though_appends_never_pause() {
+    fn go_on(log: Log, left: u64, over: mpsc::Sender<u64>) {
+        let next = log.clone();
+        log.submit(batch(1..2), None, move |appended| {
+            appended.unwrap();
+            if left == 0 { over.send(next.syncs()).unwrap() } else { go_on(next, left - 1, over) }
+        });
+    }
+    let options = LogOptions { durability: Durability::Interval(Duration::ZERO), ..LogOptions::default() };
+    let (log, _) = Log::open_in(Box::new(Sim::default()), options, None).unwrap();
+    let (over, syncs) = mpsc::channel();
+    go_on(log.clone(), 9, over);
+    assert_eq!(syncs.recv().unwrap(), 10);
+}
+
+/// However many appends are queued behind the one that finds the disk full, the writer tries once or twice more.
+#[test]
+fn closing_a_log_on_a_full_disk_waits_no_longer_for_many_than_for_one() {
+    let sim = Sim::default();
+    let (log, _) = sim.open_log().unwrap();
+    sim.0.lock().unwrap().fault = Some(Fault::NoRoom);
+    log.submit(batch(1..2), None, |_| {});
+    while !log.full() {
+        std::thread::yield_now();
+    }
+    (2..22).for_each(|n| log.submit(batch(n..n + 1), None, |_| {}));
+    let before = sim.operations();
+    drop(log);
+    // Each takes back what it has written.
+    let tries = sim.operations() - before;
+    assert!(tries < 10, "{tries} tries");
+}
+
+/// A message may hold anything, also what a sealed segment would end in at this very place.
+#[test]
+fn a_message_that_ends_like_a_seal_seals_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let (log, _) = Log::open(directory.path(), LogOptions::default()).unwrap();
+    let head = segment::head(1, &Producers::default()).len() as u64;
+    // A frame's prefix and fields, then a message's length, time, subject, identifier and headers, all empty.
+    let end = head + 8 + 44 + 4 + 8 + 4 + 4 + 4;
+    let seal = segment::Contents { next: 1, end, ..segment::Contents::default() }.seal();
+    run(log.append(vec![Message::new(&seal).unwrap()])).unwrap();
+    drop(log);
+    let name = directory.path().join(segment::name(1));
+    let handle = std::fs::File::open(name).unwrap();
+    assert!(segment::read_seal(&handle).unwrap().is_some(), "else this test shows nothing");
+    assert_eq!(inspect(directory.path()), Ok(vec![]));
+    let (log, recovery) = Log::open(directory.path(), LogOptions::default()).unwrap();
+    assert_eq!((recovery, log.next()), (Recovery::default(), 2));
+    run(log.append(batch(2..3))).unwrap();
+    assert_eq!(contents(&log).len(), 2);
+}
