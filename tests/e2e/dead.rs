@@ -1,6 +1,6 @@
 //! `pelton dead`.
 
-use pelton_tests::{Dir, Ended, guest, pelton};
+use pelton_tests::{Dir, Ended, Pelton, guest, pelton};
 use serde_json::Value;
 use std::fs;
 
@@ -38,7 +38,11 @@ impl Rig {
     }
 
     fn dead(&self, command: &str, arguments: &[&str]) -> Ended {
-        pelton(["dead", command, "dead"].iter().chain(arguments).chain(&["--config", &self.config])).run()
+        self.command(command, arguments).run()
+    }
+
+    fn command(&self, command: &str, arguments: &[&str]) -> Pelton {
+        pelton(["dead", command, "dead"].iter().chain(arguments).chain(&["--config", &self.config]))
     }
 
     fn listed(&self) -> Vec<Value> {
@@ -153,4 +157,16 @@ fn a_host_that_runs_is_named_and_what_has_no_way_back_is_left() {
     rig.dead("show", &["2"]).expect(0);
     running.signal("TERM");
     running.end().expect(0);
+}
+
+#[test]
+fn letters_are_put_back_once_though_nobody_reads_what_is_said() {
+    let rig = Rig::new();
+    rig.run("a\nb\nc\n");
+    for command in [["list"].as_slice(), &["list", "--format", "json"], &["redrive"]] {
+        let ended = rig.command(command[0], &command[1..]).unread().run().expect(0);
+        assert_eq!(ended.stderr, "");
+    }
+    assert_eq!(rig.dead("list", &[]).expect(0).lines(), ["no dead letters"]);
+    assert_eq!(rig.run("").row("first")[0], 3, "each once");
 }

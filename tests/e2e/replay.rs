@@ -50,7 +50,8 @@ fn two_settings_differ_in_as_many_events_as_lie_between_them() {
 
     // The same by the log's directory and a module, as JSON; exactly the events between the two settings.
     let (quakes, module) = (week.dir.path("quakes"), guest_path());
-    let arguments = ["--format", "json", "--module", text(&module), "--path", text(&quakes)];
+    let arguments =
+        ["--format", "json", "--module", text(&module), "--path", text(&quakes), "--from", "-2", "--to", "-1"];
     let all = ["replay"].iter().chain(&arguments).chain(&sets);
     let shown = pelton(all).run().expect(1);
     let json: Vec<Value> = shown.lines().iter().map(|line| serde_json::from_str(line).unwrap()).collect();

@@ -41,6 +41,14 @@ impl Pelton {
         self
     }
 
+    /// Lets nobody read its standard output.
+    pub fn unread(mut self) -> Pelton {
+        // The reading end is gone at once.
+        let (_, stdout) = std::io::pipe().unwrap();
+        self.command.stdout(stdout);
+        self
+    }
+
     /// Starts it.
     pub fn start(mut self) -> Running {
         self.command.stdin(if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() });
@@ -49,7 +57,7 @@ impl Pelton {
             // It may end before it has read everything.
             thread::spawn(move || drop(stdin.write_all(&bytes)));
         }
-        let stdout = Collected::new(child.stdout.take().unwrap());
+        let stdout = child.stdout.take().map_or_else(|| Collected::new(std::io::empty()), Collected::new);
         let stderr = Collected::new(child.stderr.take().unwrap());
         Running { child, stdout, stderr }
     }

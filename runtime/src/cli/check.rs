@@ -28,7 +28,7 @@ pub(super) async fn check(arguments: &Arguments) -> u8 {
     for handler in config.handlers.iter().filter(|h| h.enabled) {
         match Module::load(&engine, None, &handler.module, ModuleOptions::new(handler)).await {
             Ok(module) => {
-                println!("handler {}: {}, {}", handler.name, handler.module.display(), module.info().world.interface())
+                say!("handler {}: {}, {}", handler.name, handler.module.display(), module.info().world.interface())
             }
             Err(error) => {
                 eprintln!("handler {}: {error}", handler.name);
@@ -39,11 +39,6 @@ pub(super) async fn check(arguments: &Arguments) -> u8 {
     if !good {
         return REFUSED;
     }
-    println!(
-        "{}: ok, {} streams, {} handlers",
-        arguments.config.display(),
-        config.streams.len(),
-        config.handlers.len()
-    );
+    say!("{}: ok, {} streams, {} handlers", arguments.config.display(), config.streams.len(), config.handlers.len());
     OK
 }

@@ -170,7 +170,7 @@ async fn read_partition(mut consumer: Consumer, end: Option<u64>, batches: mpsc:
         let batch = consumer.next_batch().await;
         let (mut over, failed) = match &batch {
             // Up to the end, nothing that is there is waited for.
-            Ok(batch) => (end.is_some() && batch.is_empty(), false),
+            Ok(batch) => (end.is_some() && batch.is_empty() && !consumer.is_cut_off(), false),
             Err(_) => (true, true),
         };
         let batch = batch.map(|mut batch| {
@@ -223,5 +223,32 @@ impl Printer {
 
     fn is_done(&self) -> bool {
         self.closed || self.left == Some(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::PeltonBroker;
+
+    #[tokio::test]
+    async fn a_broker_that_does_not_answer_is_not_the_end() {
+        // Takes connections, and says nothing.
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let broker = PeltonBroker {
+            addresses: vec![listener.local_addr().unwrap().to_string()],
+            request_timeout: Duration::from_millis(10),
+            ..PeltonBroker::default()
+        };
+        let poll = Duration::from_millis(1);
+        let options = ConsumerOptions { poll, ..ConsumerOptions::partition("orders", 0, Start::Earliest) };
+        let (batches, mut read) = mpsc::channel(1);
+        let consumer = Consumer::new(Connection::new(broker), options);
+        let reading = tokio::spawn(read_partition(consumer, Some(9), batches));
+        for _ in 0..2 {
+            let batch = tokio::time::timeout(Duration::from_secs(60), read.recv()).await.unwrap();
+            assert!(batch.expect("it goes on").unwrap().is_empty());
+        }
+        reading.abort();
     }
 }

@@ -185,13 +185,13 @@ fn list(config: &Config, which: &Which, format: Format) -> anyhow::Result<u8> {
         for letter in &batch {
             match format {
                 Format::Text => rows.push(row(&log, letter)),
-                Format::Json => println!("{}", story(letter)),
+                Format::Json => say!("{}", story(letter)),
             }
         }
     }
     match format {
-        Format::Text if rows.len() == 1 => println!("no dead letters"),
-        Format::Text => print!("{}", table(&rows)),
+        Format::Text if rows.len() == 1 => say!("no dead letters"),
+        Format::Text => say!("{}", table(&rows).trim_end()),
         Format::Json => {}
     }
     Ok(OK)
@@ -256,7 +256,7 @@ fn show(config: &Config, stream: &str, partition: Option<u32>, seq: u64, format:
         if let Some(all) = all.as_object_mut() {
             all.insert("message".into(), as_json(message));
         }
-        println!("{all}");
+        say!("{all}");
         return Ok(OK);
     }
     let mut rows = vec![vec!["sequence".to_owned(), place(&log, letter)]];
@@ -277,10 +277,11 @@ fn show(config: &Config, stream: &str, partition: Option<u32>, seq: u64, format:
         };
         add(name, value);
     }
-    print!("{}", table(&rows));
-    println!();
-    stdout().write_all(message.body())?;
-    println!();
+    say!("{}", table(&rows).trim_end());
+    say!("");
+    // As with `say!`.
+    let _ = stdout().write_all(message.body());
+    say!("");
     Ok(OK)
 }
 
@@ -288,8 +289,8 @@ fn show(config: &Config, stream: &str, partition: Option<u32>, seq: u64, format:
 fn tell(log: &SequenceLog, letter: &Letter, target: &Result<Target<'_>, ToolError>) -> bool {
     let place = place(log, letter);
     match target {
-        Ok(Target { stream, reader: Some(reader) }) => println!("{place}: to {}, for {reader}", stream.name),
-        Ok(Target { stream, reader: None }) => println!("{place}: to {}, for all its readers", stream.name),
+        Ok(Target { stream, reader: Some(reader) }) => say!("{place}: to {}, for {reader}", stream.name),
+        Ok(Target { stream, reader: None }) => say!("{place}: to {}, for all its readers", stream.name),
         Err(error) => eprintln!("{place}: left: {error}"),
     }
     target.is_ok()
@@ -311,7 +312,7 @@ fn would_redrive(config: &Config, which: &Which, to: Option<&str>) -> anyhow::Re
             }
         }
     }
-    println!("{good} would be redriven, {left} left; nothing was changed");
+    say!("{good} would be redriven, {left} left; nothing was changed");
     Ok(if left == 0 { OK } else { FAILED })
 }
 
@@ -335,13 +336,13 @@ async fn redrive(config: &Config, which: &Which, to: Option<&str>) -> anyhow::Re
         }
     };
     let freed = tool.close().await;
-    println!("{good} redriven, {left} left{}", freed_text(freed.as_ref().ok()));
+    say!("{good} redriven, {left} left{}", freed_text(freed.as_ref().ok()));
     conclude([done, freed.map(drop)], left == 0)
 }
 
 fn would_purge(config: &Config, which: &Which) -> anyhow::Result<u8> {
     let log = read_only(config, &which.stream)?;
-    println!("{} would be purged; nothing was changed", count(&log, which)?);
+    say!("{} would be purged; nothing was changed", count(&log, which)?);
     Ok(OK)
 }
 
@@ -376,7 +377,7 @@ async fn purge(config: &Config, which: &Which, yes: bool) -> anyhow::Result<u8> 
         purged += batch.len();
     };
     let freed = tool.close().await;
-    println!("{purged} purged{}", freed_text(freed.as_ref().ok()));
+    say!("{purged} purged{}", freed_text(freed.as_ref().ok()));
     conclude([done, freed.map(drop)], true)
 }
 

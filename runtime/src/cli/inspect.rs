@@ -26,20 +26,20 @@ pub(super) async fn inspect(arguments: &Arguments) -> u8 {
             return REFUSED;
         }
     };
-    println!("file       {}", arguments.module.display());
-    println!("size       {} bytes", found.size);
-    println!("blake3     {}", found.hash);
-    println!("kind       {}", if found.was_core { "core module with an embedded component type" } else { "component" });
+    say!("file       {}", arguments.module.display());
+    say!("size       {} bytes", found.size);
+    say!("blake3     {}", found.hash);
+    say!("kind       {}", if found.was_core { "core module with an embedded component type" } else { "component" });
     match &found.world {
-        Ok(world) => println!("world      {}", world.interface()),
-        Err(why) => println!("world      none: it {why}"),
+        Ok(world) => say!("world      {}", world.interface()),
+        Err(why) => say!("world      none: it {why}"),
     }
-    println!("lifecycle  {}", if found.lifecycle { "yes" } else { "no" });
+    say!("lifecycle  {}", if found.lifecycle { "yes" } else { "no" });
     for export in &found.exports {
-        println!("export     {export}");
+        say!("export     {export}");
     }
     for (import, offered) in &found.imports {
-        println!("import     {import}{}", if *offered { "" } else { "  (not allowed)" });
+        say!("import     {import}{}", if *offered { "" } else { "  (not allowed)" });
     }
     let serves = found.world.is_ok() && found.imports.iter().all(|(_, offered)| *offered);
     if serves { OK } else { REFUSED }

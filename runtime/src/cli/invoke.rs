@@ -74,28 +74,28 @@ async fn try_invoke(arguments: Arguments) -> anyhow::Result<u8> {
     let handled = match handler.handle(&Batch { stream: Arc::from(arguments.stream), entries }).await {
         Ok(handled) => handled,
         Err(error) => {
-            println!("failed: {error}");
+            say!("failed: {error}");
             return Ok(FAILED);
         }
     };
     let code = match handled.failures.first() {
         None | Some((_, Outcome::Done)) => {
-            println!("done");
+            say!("done");
             OK
         }
         Some((_, Outcome::Retry { after, reason })) => {
             let when = after.map_or("after the configured back-off".to_owned(), |after| format!("after {after:?}"));
-            println!("retry {when}: {reason}");
+            say!("retry {when}: {reason}");
             FAILED
         }
         Some((_, Outcome::Reject { reason })) => {
-            println!("reject: {reason}");
+            say!("reject: {reason}");
             FAILED
         }
     };
     let names: Vec<&str> = std::iter::once("output").chain(config.outputs.keys().map(String::as_str)).collect();
     for output in &handled.outputs {
-        println!("{}: {}", names.get(output.target).unwrap_or(&"output"), as_json(&output.message));
+        say!("{}: {}", names.get(output.target).unwrap_or(&"output"), as_json(&output.message));
     }
     Ok(code)
 }

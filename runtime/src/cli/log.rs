@@ -66,12 +66,12 @@ fn conclude(found: Result<Vec<(u32, Damage)>, LogError>, what: &str, damaged: u8
         }
     };
     for (partition, damage) in &found {
-        println!("partition {partition}: {damage}");
+        say!("partition {partition}: {damage}");
     }
     match found.len() {
-        0 => println!("nothing is damaged"),
-        1 => println!("1 place is {what}"),
-        count => println!("{count} places are {what}"),
+        0 => say!("nothing is damaged"),
+        1 => say!("1 place is {what}"),
+        count => say!("{count} places are {what}"),
     }
     if found.is_empty() { OK } else { damaged }
 }

@@ -4,6 +4,14 @@
 //! was not done, or `replay` shows a difference, or `log inspect` damage; 2 the arguments, the configuration or a module are
 //! wrong, and nothing was started; 130 a second Ctrl-C, or the first one before everything has started.
 
+/// Prints a line. Whoever reads may have seen enough: what is under way is done all the same, where `println!` panics.
+macro_rules! say {
+    ($($line:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout(), $($line)*);
+    }};
+}
+
 mod broker;
 mod check;
 mod consume;

@@ -65,7 +65,7 @@ pub(super) async fn produce(arguments: Arguments) -> u8 {
         Ok((messages, bytes)) => {
             let took = begun.elapsed();
             let (seconds, rate) = (took.as_secs_f64(), rate(messages, took));
-            println!("{} messages, {} bytes, in {seconds:.2} s: {}/s", number(messages), number(bytes), number(rate));
+            say!("{} messages, {} bytes, in {seconds:.2} s: {}/s", number(messages), number(bytes), number(rate));
             OK
         }
         Err(error) => failure(&error),

@@ -40,11 +40,11 @@ pub(super) struct Arguments {
     /// Take module, settings, outputs and limits from the handler of this name in --config
     #[arg(long, requires = "config")]
     handler: Option<String>,
-    /// Where to begin: a sequence, a time such as 2026-11-21T10:00:00Z, or `earliest`
-    #[arg(long, default_value = "earliest")]
+    /// Where to begin: a sequence, a time such as 2026-11-21T10:00:00Z, or `earliest` or -2
+    #[arg(long, default_value = "earliest", allow_hyphen_values = true)]
     from: Start,
-    /// Where to end: with this sequence, or before this time
-    #[arg(long, default_value = "latest")]
+    /// Where to end: with this sequence, before this time, or at the end: `latest` or -1
+    #[arg(long, default_value = "latest", allow_hyphen_values = true)]
     to: Start,
     /// Only this partition; otherwise all, one after the other
     #[arg(long)]

@@ -54,6 +54,14 @@ impl Target {
                 bail!("there are several brokers; name one of {} by --broker", names.join(", "))
             }
         };
+        for name in &self.brokers {
+            // What one broker is to hear is no other's business.
+            if let Some(BrokerKind::Pelton(other)) = named(name)
+                && (&other.token, &other.tls) != (&broker.token, &broker.tls)
+            {
+                bail!("the broker '{name}' has another token or other certificates than the first; name one of them");
+            }
+        }
         if !self.brokers.is_empty() {
             let addresses = |name: &String| match named(name) {
                 Some(BrokerKind::Pelton(broker)) => broker.addresses.clone(),
@@ -86,5 +94,27 @@ pub(super) fn failure(error: &anyhow::Error) -> u8 {
     match error.downcast_ref() {
         Some(ClientError::InvalidConfiguration(_)) => REFUSED,
         _ => FAILED,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Environment;
+
+    #[test]
+    fn a_token_is_shown_only_to_the_broker_that_it_is_for() {
+        let text = "brokers:\n  a: { type: pelton, address: \"a:1\", token: one }\n  \
+                    b: { type: pelton, address: \"b:1\", token: two }\n  \
+                    c: { type: pelton, address: \"c:1\", token: one }\n\
+                    streams:\n  s: { from: { broker: a, stream: s }, to: { broker: b, stream: s } }\n";
+        let config = Config::parse(text, "x.yaml", &Environment::default()).unwrap();
+        let of = |brokers: &[&str]| {
+            let brokers = brokers.iter().map(|name| (*name).to_owned()).collect();
+            Target { config: None, brokers, token: None, ca: None }.of_config(&config)
+        };
+        assert_eq!(of(&["a", "c"]).unwrap().addresses, ["a:1", "c:1"]);
+        let refused = of(&["a", "b"]).unwrap_err().to_string();
+        assert!(refused.contains("'b' has another token or"), "{refused}");
     }
 }

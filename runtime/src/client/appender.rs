@@ -84,7 +84,7 @@ impl Appender {
         let request = ProduceRequest {
             stream: self.stream.clone(),
             partition,
-            required_acks: self.acks,
+            required_acks: Some(self.acks),
             messages: to_wire(messages.iter()),
             producer_id,
             sequence,

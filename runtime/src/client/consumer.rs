@@ -326,6 +326,11 @@ impl Consumer {
         Ok(from_records(&response.records)?)
     }
 
+    /// Whether it waits to connect again: then that nothing came does not say that nothing is there.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        self.retry.is_some()
+    }
+
     async fn send(&mut self) {
         if let Some(subscription) = &self.subscription {
             subscription.send(&mut self.owed).await;

@@ -146,7 +146,7 @@ struct Sender {
 
 impl Sender {
     async fn run(mut self, mut requests: mpsc::Receiver<Request>) {
-        let mut received = Vec::with_capacity(self.batch);
+        let mut received = Vec::new();
         loop {
             // At least 1: a full batch is delivered at once.
             let most = self.batch - self.waiting.len();

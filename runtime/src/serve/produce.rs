@@ -17,9 +17,9 @@ pub(super) async fn produce(
         return Err(Status::invalid_argument("the batch is empty; send 1 message at least"));
     }
     let waits = match request.required_acks {
-        0 => false,
-        1 => true,
-        other => return Err(Status::invalid_argument(format!("required_acks is {other}; it must be 0 or 1"))),
+        Some(0) => false,
+        Some(1) | None => true,
+        Some(other) => return Err(Status::invalid_argument(format!("required_acks is {other}; it must be 0 or 1"))),
     };
     let producer = producer(log, &request)?;
     let partition = request.partition.or(producer.map(|_| 0));

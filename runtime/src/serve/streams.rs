@@ -98,6 +98,11 @@ impl Streams {
 
     /// Makes a stream.
     pub(super) async fn create(&self, name: &str, memory: bool, made: MadeWith) -> Result<SequenceLog, Status> {
+        let (streams, name) = (self.clone(), name.to_owned());
+        to_its_end(async move { streams.make(&name, memory, made).await }).await
+    }
+
+    async fn make(&self, name: &str, memory: bool, made: MadeWith) -> Result<SequenceLog, Status> {
         check_name("stream", name)?;
         if made.partitions > PARTITIONS {
             let count = made.partitions;
@@ -124,6 +129,11 @@ impl Streams {
 
     /// Deletes a stream that a client has made: its readers end, and what it held is gone.
     pub(super) async fn delete(&self, name: &str) -> Result<(), Status> {
+        let (streams, name) = (self.clone(), name.to_owned());
+        to_its_end(async move { streams.unmake(&name).await }).await
+    }
+
+    async fn unmake(&self, name: &str) -> Result<(), Status> {
         let making = self.0.making.lock().await;
         let found = self.all().get(name).map(|stream| (stream.log.clone(), stream.origin));
         let Some((log, origin)) = found else { return Err(status::no_stream(name)) };
@@ -179,6 +189,14 @@ fn open(directory: &Path, name: &str, made: MadeWith) -> anyhow::Result<Sequence
         tracing::warn!(stream = name, ?cut, "a torn tail was cut off");
     }
     Ok(log)
+}
+
+/// Does all of it, though the client hangs up meanwhile: a stream that is half deleted would take messages that the next
+/// start removes.
+async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Status>> + Send + 'static,
+) -> Result<T, Status> {
+    tokio::spawn(work).await.map_err(|e| internal(e.into()))?
 }
 
 fn internal(error: anyhow::Error) -> Status {

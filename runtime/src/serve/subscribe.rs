@@ -6,7 +6,8 @@ use super::proto::subscribe_request::Open;
 use super::proto::{Place, SubscribeRequest, SubscribeResponse};
 use super::status;
 use super::streams::{Streams, check_name};
-use crate::log::{Commit, Consumer, ConsumerOptions, Deliver, SequenceLog};
+use crate::log::{Commit, Consumer, ConsumerOptions, Deliver, SequenceLog, meant_for};
+use crate::message::Entry;
 use crate::stream::Limit;
 use std::ops::Range;
 use std::time::Duration;
@@ -109,7 +110,10 @@ impl Member {
                     Err(_) => return Ok(()),
                 },
                 batch = self.consumer.next_batch(limit), if room.is_some() && self.credit > 0 => {
-                    let entries = batch?;
+                    let entries = self.own(batch?)?;
+                    if entries.is_empty() {
+                        continue;
+                    }
                     self.credit = self.credit.saturating_sub(entries.len() as u64);
                     if let Some(room) = room.take() {
                         room.send(Ok(SubscribeResponse { records: to_records(&entries) }));
@@ -119,6 +123,18 @@ impl Member {
                 () = &mut stopped => return Err(status::stopping()),
             }
         }
+    }
+
+    /// Without what was put back for another reader: this one is done with it.
+    fn own(&self, entries: Vec<Entry>) -> Result<Vec<Entry>, Status> {
+        let mut own = Vec::with_capacity(entries.len());
+        for Entry { at, attempt, message, .. } in entries {
+            match meant_for(self.consumer.group(), message) {
+                Some(message) => own.push(Entry::new(at, attempt, message)),
+                None => self.consumer.settle(at)?,
+            }
+        }
+        Ok(own)
     }
 
     fn apply(&mut self, request: SubscribeRequest) -> Result<(), Status> {

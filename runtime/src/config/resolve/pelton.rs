@@ -4,10 +4,10 @@ use std::net::Ipv6Addr;
 
 use super::files::Files;
 use super::secure::{client_tls, secret};
-use super::{A_NAME, is_name};
+use super::{A_NAME, is_name, start};
 use crate::config::defaults;
 use crate::config::error::Problem;
-use crate::config::model::{PeltonBroker, PeltonSink, PeltonSource, Start};
+use crate::config::model::{PeltonBroker, PeltonSink, PeltonSource};
 use crate::config::read::Value;
 
 pub(super) fn broker(value: &Value<'_>, files: &Files<'_>) -> Option<PeltonBroker> {
@@ -57,20 +57,11 @@ fn is_port(port: &str) -> bool {
 
 /// `name` is that of the stream which it feeds: the group, unless one is given.
 pub(super) fn source(value: &Value<'_>, name: &str, broker: &PeltonBroker) -> Option<PeltonSource> {
-    const A_START: &str = "'earliest', 'latest' or a sequence number";
     let fields = value.fields(&["broker", "stream", "group", "start"])?;
     let stream = fields.required("stream", "the name of a stream of that broker");
     let stream = stream.and_then(|stream| remote_name(&stream, "a stream"));
     let group = fields.or("group", name.to_owned(), |group| remote_name(group, "a group"));
-    // The protocol knows no times.
-    let start = fields.or("start", defaults::START, |value| {
-        value.parsed(A_START, |text| match text.parse() {
-            Ok(start @ (Start::Earliest | Start::Latest | Start::Sequence(_))) => Ok(start),
-            Ok(Start::Time(_)) | Err(_) => {
-                Err(Problem::new(format!("'{text}' is no place for a group to begin")).expected(A_START))
-            }
-        })
-    });
+    let start = fields.or("start", defaults::START, start);
     Some(PeltonSource { broker: broker.clone(), stream: stream?, group, start })
 }
 

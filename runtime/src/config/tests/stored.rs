@@ -36,7 +36,7 @@ streams:
       retention: { bytes: 1GiB, age: 7d, settled: drop, unsettled: drop }
       ack: on_append
     stale: { age: 7d, lag: 1_000_000 }
-  near: { from: { broker: near, stream: all }, storage: { type: disk, path: data/near } }
+  near: { from: { broker: near, stream: all, start: 1970-01-01T00:00:01Z }, storage: { type: disk, path: data/near } }
   held: { storage: { type: memory, threshold: 12.5%, retention: { age: 1h } } }
   relaxed: { storage: { type: disk, path: data/relaxed, durability: os } }
 handlers:
@@ -120,7 +120,8 @@ fn streams_of_brokers() {
         PeltonSource { broker: upstream(), stream: "all".into(), group: "billing".into(), start: Start::Sequence(7) };
     assert_eq!(orders.from, Some(SourceConfig::Pelton(source)));
     assert_eq!(orders.to, Some(SinkConfig::Pelton(PeltonSink { broker: near(), stream: "alerts".into() })));
-    let source = PeltonSource { broker: near(), stream: "all".into(), group: "near".into(), start: Start::Earliest };
+    let start = Start::Time(1_000_000_000);
+    let source = PeltonSource { broker: near(), stream: "all".into(), group: "near".into(), start };
     assert_eq!(other.from, Some(SourceConfig::Pelton(source)));
     assert!(other.from.as_ref().unwrap().awaits_acknowledgement());
 }

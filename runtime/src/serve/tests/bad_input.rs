@@ -26,15 +26,15 @@ async fn a_bad_produce_is_refused() {
     let closed = fixture.stream("closed", 1);
     closed.close().await;
     let mut client = client(&fixture).await;
-    let good = ProduceRequest { stream: "one".into(), required_acks: 1, messages: one(), ..Default::default() };
+    let good = ProduceRequest { stream: "one".into(), required_acks: Some(1), messages: one(), ..Default::default() };
     let large = |bytes: usize| vec![proto::Message { body: vec![0; bytes].into(), ..Default::default() }];
     let bad = [
         (ProduceRequest { stream: "two".into(), ..good.clone() }, Code::NotFound, "no stream 'two'; list the streams"),
         (ProduceRequest { stream: "closed".into(), ..good.clone() }, Code::Unavailable, "closed; connect again"),
         (ProduceRequest { partition: Some(9), ..good.clone() }, Code::NotFound, "no partition 9; it has 1"),
         (ProduceRequest { messages: vec![], ..good.clone() }, Code::InvalidArgument, "send 1 message at least"),
-        (ProduceRequest { required_acks: -1, ..good.clone() }, Code::InvalidArgument, "it must be 0 or 1"),
-        (ProduceRequest { required_acks: 2, ..good.clone() }, Code::InvalidArgument, "it must be 0 or 1"),
+        (ProduceRequest { required_acks: Some(-1), ..good.clone() }, Code::InvalidArgument, "it must be 0 or 1"),
+        (ProduceRequest { required_acks: Some(2), ..good.clone() }, Code::InvalidArgument, "it must be 0 or 1"),
         (ProduceRequest { sequence: 5, ..good.clone() }, Code::InvalidArgument, "send both, or neither"),
         (ProduceRequest { producer_id: 5, ..good.clone() }, Code::InvalidArgument, "begin with 1"),
         (
@@ -220,4 +220,13 @@ async fn garbage_and_vanishing_clients_harm_nobody() {
     );
     let batch = other.next_batch().await.unwrap();
     assert_eq!((batch.len(), batch[0].attempt), (1, 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_say_otherwise_waits_until_messages_are_safe() {
+    let fixture = Fixture::new().await;
+    fixture.stream("one", 1);
+    let request = ProduceRequest { stream: "one".into(), messages: one(), ..Default::default() };
+    let answer = client(&fixture).await.produce(request).await.unwrap().into_inner();
+    assert_eq!(answer.appended.len(), 1);
 }

@@ -197,3 +197,24 @@ async fn a_partition_is_read_from_an_offset_on() {
     fixture.produce("quakes", [message("10")]).await;
     assert_eq!(consumer.next_batch().await.unwrap()[0].at.seq, 10);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_put_back_for_one_reader_is_for_no_other() {
+    let fixture = Fixture::new().await;
+    let log = fixture.stream("quakes", 1);
+    let back = Message::builder().header(crate::log::REDRIVEN_FOR, "alerts").build(b"back").unwrap();
+    log.append(vec![message("one"), back, message("two")]).await.unwrap();
+    for (group, expected) in [("alerts", &["one", "back", "two"][..]), ("archive", &["one", "two"])] {
+        let mut consumer = Consumer::new(fixture.connection(), options(group));
+        let mut came = Vec::new();
+        while came.len() < expected.len() {
+            let batch = within("a batch", consumer.next_batch()).await.unwrap();
+            assert!(batch.iter().all(|entry| entry.message.headers().count() == 0), "it says whom it is for");
+            came.extend(batch.iter().map(|entry| String::from_utf8_lossy(entry.message.body()).into_owned()));
+            consumer.settle(&batch).await;
+        }
+        assert_eq!(came, expected, "{group}");
+        consumer.close().await;
+        assert_eq!(log.lag(group).unwrap(), 0, "{group}");
+    }
+}

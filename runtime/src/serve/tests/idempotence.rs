@@ -15,7 +15,7 @@ async fn a_batch_that_comes_again_is_there_once() {
     let mut client = BrokerClient::connect(format!("http://{}", fixture.address())).await.unwrap();
     let batch = |sequence, count: usize| ProduceRequest {
         stream: "one".into(),
-        required_acks: 1,
+        required_acks: Some(1),
         messages: vec![Default::default(); count],
         producer_id: 7,
         sequence,

@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::client::{Admin, ClientError, NewStream};
+use crate::serve::made::MadeWith;
+use tonic::Code;
 
 fn on(directory: &tempfile::TempDir) -> GrpcConfig {
     GrpcConfig { directory: Some(directory.path().join("made")), ..config() }
@@ -88,4 +90,26 @@ async fn a_deleted_stream_ends_its_readers() {
     admin.delete("brief").await.unwrap();
     let error = within("the reader ends", reading).await.unwrap().unwrap_err();
     assert!(matches!(error, ClientError::NotFound(_)), "{error:?}");
+}
+
+/// As when the client hangs up: the call is dropped where it first waits.
+async fn given_up<T>(call: impl Future<Output = T>) {
+    tokio::select! {
+        biased;
+        _ = call => panic!("it did not wait"),
+        () = std::future::ready(()) => {}
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_leaves_no_stream_half_made_or_half_deleted() {
+    let directory = tempfile::tempdir().unwrap();
+    let fixture = Fixture::with(on(&directory)).await;
+    let made = MadeWith { partitions: 1, retention_bytes: 0, retention_ms: 0 };
+    given_up(fixture.streams.create("orders", false, made)).await;
+    let again = within("making it again", fixture.streams.create("orders", false, made)).await;
+    assert_eq!(again.err().map(|e| e.code()), Some(Code::AlreadyExists));
+    given_up(fixture.streams.delete("orders")).await;
+    let again = within("deleting it again", fixture.streams.delete("orders")).await;
+    assert_eq!(again.err().map(|e| e.code()), Some(Code::NotFound));
 }

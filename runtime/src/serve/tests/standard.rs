@@ -80,3 +80,14 @@ fn consumer_settles(entry: crate::message::Entry, log: &SequenceLog) {
     assert_eq!(entry.at.seq, 2);
     assert_eq!(log.messages(), 2);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_may_be_as_large_as_it_gets() {
+    let fixture = Fixture::new().await;
+    let log = fixture.stream("one", 1);
+    let options = ProducerOptions { batch: usize::MAX, ..ProducerOptions::new("one") };
+    let producer = Producer::new(fixture.connection(), options);
+    producer.send(message("x")).await.unwrap();
+    within("delivery", producer.shutdown()).await.unwrap();
+    assert_eq!(log.messages(), 1);
+}
