@@ -61,6 +61,12 @@ impl Appender {
                 }
                 Err(error) => error,
             };
+            // The broker may have forgotten what this producer had appended, where its power was cut and the stream is not
+            // synced with every batch. What it refuses for that reason is not there.
+            if let (ClientError::FailedPrecondition(_), Sequences::Of { next: 2.., .. }) = (&error, self.sequences) {
+                self.give_up();
+                continue;
+            }
             tries += 1;
             if tries > self.retries || !error.is_temporary() {
                 self.give_up();

@@ -189,7 +189,8 @@ impl Consumer {
     /// # Errors
     /// As for [`Consumer::next_batch`].
     pub async fn run(&mut self, mut handler: impl MessageHandler) -> Result<Infallible, ClientError> {
-        let mut pause = Backoff::default();
+        // No longer than what keeps the rest of the batch leased.
+        let mut pause = Backoff::new(Duration::from_millis(100), RENEW, 2.0);
         loop {
             for entry in self.receive().await? {
                 self.handle(&mut handler, entry, &mut pause).await;
@@ -200,7 +201,7 @@ impl Consumer {
     async fn handle(&mut self, handler: &mut impl MessageHandler, entry: Entry, pause: &mut Backoff) {
         let at = entry.at;
         let is_group = matches!(self.options.reading, Reading::Group(_));
-        while let Err(error) = handler.handle(entry.clone()).await {
+        while let Err(error) = self.leased(handler.handle(entry.clone())).await {
             let wait = pause.next_delay();
             let stream = &*self.options.stream;
             tracing::warn!(stream, partition = at.partition, seq = at.seq, error = %format!("{error:#}"), ?wait, "not handled");
@@ -218,6 +219,18 @@ impl Consumer {
             places::add(&mut self.owed.settle, at);
             if self.sent.elapsed() >= RENEW {
                 self.send().await;
+            }
+        }
+    }
+
+    /// Keeps what is in hand leased while a message is handled.
+    async fn leased<T>(&mut self, handling: impl Future<Output = T>) -> T {
+        tokio::pin!(handling);
+        loop {
+            tokio::select! {
+                biased;
+                handled = &mut handling => return handled,
+                () = tokio::time::sleep(RENEW) => self.send().await,
             }
         }
     }
@@ -260,10 +273,11 @@ impl Consumer {
                     return Ok(batch);
                 }
                 Err(error) if error.is_temporary() => {
-                    // What was released has come back by itself, and credit is given anew.
+                    // What was in hand has come back by itself, and credit is given anew. What was to be settled comes again,
+                    // too: the stream may be another by now, with other messages at these places.
                     self.subscription = None;
-                    self.owed =
-                        SubscribeRequest { settle: std::mem::take(&mut self.owed.settle), ..Default::default() };
+                    self.owed = SubscribeRequest::default();
+                    self.given.clear();
                     let wait = self.backoff.next_delay();
                     tracing::warn!(stream = self.options.stream, %error, ?wait, "connecting again");
                     self.retry = Some(Instant::now() + wait);

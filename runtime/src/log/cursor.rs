@@ -182,10 +182,15 @@ impl Cursor {
     /// A run is done with, whether it was given out or not. Returns what was not settled before.
     pub(super) fn settle(&mut self, run: Range<u64>) -> Vec<Range<u64>> {
         self.end_leases(run.clone());
-        if !self.again.is_empty() {
-            self.again.retain(|seq| !run.contains(seq));
+        while let Some(seq) = self.again.range(run.clone()).next().copied() {
+            self.again.remove(&seq);
         }
-        if !self.attempts.is_empty() {
+        // Whichever is shorter is gone through.
+        if run.end - run.start < self.attempts.len() as u64 {
+            for seq in run.clone() {
+                self.attempts.remove(&seq);
+            }
+        } else {
             self.attempts.retain(|seq, _| !run.contains(seq));
         }
         self.settled.insert_missing(run)

@@ -52,6 +52,8 @@ const GRACE: Duration = Duration::from_secs(5);
 const WINDOW: u32 = 4 << 20;
 /// Of HTTP/2: a batch in few pieces.
 pub(crate) const FRAME: u32 = 256 << 10;
+/// The most calls that one connection may have under way.
+const CALLS: u32 = 100;
 /// A batch may be larger than the largest message, where that is small: as much as gRPC takes by custom.
 const LEAST_REQUEST: u64 = 4 << 20;
 /// Room for what stands around a message.
@@ -88,6 +90,7 @@ impl Server {
         let mut builder = tonic::transport::Server::builder()
             .http2_keepalive_interval(Some(KEEPALIVE))
             .http2_keepalive_timeout(Some(KEEPALIVE))
+            .max_concurrent_streams(Some(CALLS))
             .initial_stream_window_size(WINDOW)
             .initial_connection_window_size(WINDOW)
             .max_frame_size(FRAME);
@@ -138,7 +141,9 @@ impl Server {
     /// Takes no more calls, ends those that wait for messages, lets the others come to their end, and closes what clients
     /// have made. Takes 5 seconds at most.
     pub async fn shutdown(mut self) {
-        self.health.set_service_status(proto::SERVICE, ServingStatus::NotServing).await;
+        for service in ["", proto::SERVICE] {
+            self.health.set_service_status(service, ServingStatus::NotServing).await;
+        }
         self.stop.send_replace(true);
         match tokio::time::timeout(GRACE, &mut self.serving).await {
             Ok(Ok(Ok(()))) => {}
