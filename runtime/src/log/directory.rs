@@ -167,6 +167,7 @@ fn about(name: &str, place: &dyn Place) -> Result<Option<u32>, LogError> {
             let mut lines = text.lines();
             let first = lines.next().unwrap_or_default();
             let partitions = lines.next().and_then(|l| l.strip_prefix("partitions ")).and_then(|n| n.parse().ok());
+            let partitions = partitions.filter(|count| *count > 0);
             match (first == FIRST_LINE, partitions) {
                 (true, Some(partitions)) => Ok(Some(partitions)),
                 _ => wrong(&format!("holds a log of another version ('{first}', this is '{FIRST_LINE}')")),

@@ -46,7 +46,7 @@ pub use publisher::{ProducerStats, Publisher, SOURCE, TYPE};
 pub use readers::{GroupStats, LagStats};
 pub use repair::{inspect, repair};
 pub use source::REDRIVEN_FOR;
-pub(crate) use source::{LogSource, meant_for};
+pub(crate) use source::{LogSource, meant_for, meant_for_all};
 pub use upkeep::Pressure;
 pub use written::Written;
 
@@ -296,7 +296,7 @@ impl SequenceLog {
     /// As [`SequenceLog::submit`], for what handlers emit: it may be more than the log holds, and what finds no room is
     /// dropped and counted where the stream wants it so. None where all of it was.
     pub(crate) async fn emit(&self, messages: Vec<Message>) -> Result<Option<Written>, LogError> {
-        let parts = self.0.split(messages).into_iter();
+        let parts = self.0.split(messages.into_iter().map(meant_for_all).collect()).into_iter();
         let parts = parts.flat_map(|(partition, m)| self.0.portions(m).into_iter().map(move |m| (partition, m)));
         let parts: Vec<(u32, Vec<Message>)> = parts.collect();
         let (written, mut left) = (Written::new(parts.len()), parts.len());
@@ -417,7 +417,7 @@ impl SequenceLog {
         for r in received {
             let partition = self.0.partition_of(&r.message);
             if let Some((messages, tokens)) = parts.get_mut(partition as usize) {
-                messages.push(r.message);
+                messages.push(meant_for_all(r.message));
                 tokens.push(r.token);
             }
         }

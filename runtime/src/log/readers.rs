@@ -217,7 +217,8 @@ impl SequenceLog {
         Ok(group.cursor(partition).map(|c| c.settled().runs().collect()).unwrap_or_default())
     }
 
-    /// Groups that have not been heard of for so long, or lag by more than so much. What stands for whoever looks after dead
+    /// Groups that have not been heard of for so long, or lag by more than so much; not those that a source of this host waits
+    /// for. What stands for whoever looks after dead
     /// letters is never stale: without it, letters that were given up would be there again.
     pub fn stale(&self, policy: StalePolicy) -> Vec<GroupStats> {
         let is_stale = |g: &GroupStats| {
@@ -225,7 +226,9 @@ impl SequenceLog {
             let is_stale = quiet || policy.lag.is_some_and(|lag| g.lag > lag);
             is_stale && &*g.name != crate::dead::READER
         };
-        self.groups().into_iter().filter(is_stale).collect()
+        // Sources wait for the host's own: it is not they who are forgotten.
+        let required: Vec<Arc<str>> = lock(&self.0.shared.required).iter().map(|g| g.name.clone()).collect();
+        self.groups().into_iter().filter(|g| is_stale(g) && !required.contains(&g.name)).collect()
     }
 
     /// Removes those groups, and says which.

@@ -39,11 +39,20 @@ pub(crate) fn meant_for(reader: &str, message: Message) -> Option<Message> {
     if meant.as_text() != Some(reader) {
         return None;
     }
+    Some(meant_for_all(message))
+}
+
+/// The message without a word of whom it is meant for: only what puts dead letters back may say so, or whoever sends a
+/// message could have other readers pass it over.
+pub(crate) fn meant_for_all(message: Message) -> Message {
+    if message.header(REDRIVEN_FOR).is_none() {
+        return message;
+    }
     let mut builder = Message::builder();
     builder.subject(message.subject()).id(message.id()).timestamp(message.timestamp());
     builder.headers_of(&message, |name| name != REDRIVEN_FOR);
     // It is smaller than before.
-    Some(builder.build(message.body()).unwrap_or(message))
+    builder.build(message.body()).unwrap_or(message)
 }
 
 #[async_trait]

@@ -268,6 +268,28 @@ async fn stale_readers_are_found_and_removed() {
 }
 
 #[tokio::test]
+async fn the_hosts_own_readers_are_never_stale() {
+    let log = SequenceLog::memory("s", LogOptions::default()).unwrap();
+    log.require("handler", Start::Earliest).unwrap();
+    fill(&log, 5).await;
+    assert_eq!(log.remove_stale(StalePolicy { age: Some(Duration::ZERO), lag: Some(1) }), []);
+}
+
+#[tokio::test]
+async fn only_what_puts_letters_back_says_whom_a_message_is_for() {
+    use crate::broker::Received;
+    let log = SequenceLog::memory("s", LogOptions::default()).unwrap();
+    let addressed = || Message::builder().header(REDRIVEN_FOR, "nobody").header("h", "kept").build(b"x").unwrap();
+    let received = vec![Received::new(addressed(), AckToken { epoch: 0, tag: 1 })];
+    log.append_received(received, true).await.unwrap();
+    log.emit(vec![addressed()]).await.unwrap();
+    log.append(vec![addressed()]).await.unwrap();
+    let names = |e: &Entry| e.message.headers().map(|(name, _)| name.to_owned()).collect::<Vec<_>>();
+    let headers: Vec<Vec<String>> = log.read(0, 1, ALL).unwrap().iter().map(names).collect();
+    assert_eq!(headers, [vec!["h"], vec!["h"], vec![REDRIVEN_FOR, "h"]]);
+}
+
+#[tokio::test]
 async fn memory_is_bounded_told_of_and_given_back() {
     let one = message("0123456789").weight();
     let options = LogOptions { bytes: 10 * one, threshold: 8 * one, ..LogOptions::default() };

@@ -3,7 +3,7 @@
 use super::convert::{from_wire, offset};
 use super::proto::{self, ProduceRequest, ProduceResponse};
 use super::status::never_fits;
-use crate::log::{Appended, LogError, ProducerBatch, SequenceLog, Written};
+use crate::log::{Appended, LogError, ProducerBatch, SequenceLog, Written, meant_for_all};
 use crate::message::Message;
 use tokio::task::JoinSet;
 use tonic::Status;
@@ -24,6 +24,7 @@ pub(super) async fn produce(
     let producer = producer(log, &request)?;
     let partition = request.partition.or(producer.map(|_| 0));
     let messages = from_wire(&request.messages).map_err(|error| never_fits(error.to_string()))?;
+    let messages = messages.into_iter().map(meant_for_all).collect::<Vec<_>>();
     // What was received is not held while the append waits.
     drop(request);
     check_sizes(&messages, max_message)?;
