@@ -1,5 +1,6 @@
 use super::*;
-use crate::message::GroupMark;
+use crate::broker::{Ack, AckToken, Received};
+use crate::message::{GroupMark, Message, Position};
 use crate::stream::Limit;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -277,7 +278,6 @@ async fn the_hosts_own_readers_are_never_stale() {
 
 #[tokio::test]
 async fn only_what_puts_letters_back_says_whom_a_message_is_for() {
-    use crate::broker::Received;
     let log = SequenceLog::memory("s", LogOptions::default()).unwrap();
     let addressed = || Message::builder().header(REDRIVEN_FOR, "nobody").header("h", "kept").build(b"x").unwrap();
     let received = vec![Received::new(addressed(), AckToken { epoch: 0, tag: 1 })];
@@ -395,7 +395,6 @@ async fn retention_gives_up_what_is_old_or_too_much_but_passes_no_reader() {
 
 #[tokio::test]
 async fn a_source_hears_of_its_messages_when_every_reader_it_waits_for_has_settled_them() {
-    use crate::broker::Received;
     let log = SequenceLog::memory("s", LogOptions::default()).unwrap();
     let mut acks = log.take_acks().unwrap();
     for name in ["a", "b"] {
