@@ -1,6 +1,6 @@
 //! A member of a group of readers.
 
-use super::group::{ASSEMBLING, Group};
+use super::group::{ASSEMBLING, Group, MOST_ASSEMBLING};
 use super::{Commit, ConsumerOptions, Deliver, LogError, SequenceLog, Start};
 use crate::events::Event;
 use crate::message::{Entry, Position};
@@ -152,6 +152,9 @@ impl Consumer {
             let now = Instant::now();
             if let Some(expired) = assembly.expired(now) {
                 return Ok(Some(self.give(expired)));
+            }
+            if assembly.held() >= MOST_ASSEMBLING {
+                return Ok(None);
             }
             // One at a time, so that nothing is held beside what is being put together.
             let Some(entry) = self.take(Limit::messages(1), ASSEMBLING)?.pop() else { return Ok(None) };

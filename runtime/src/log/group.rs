@@ -29,6 +29,8 @@ pub(super) struct Group {
 
 /// Holds what is put together to message groups; no member has it.
 pub(super) const ASSEMBLING: u64 = 0;
+/// So many messages of groups that are under way are held, and no more: then some must become whole, or their time be over.
+pub(super) const MOST_ASSEMBLING: usize = 65_536;
 
 impl Group {
     pub(super) fn new(name: &str, cursors: Vec<Cursor>, now: i64) -> Group {

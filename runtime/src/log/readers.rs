@@ -117,7 +117,8 @@ impl SequenceLog {
     }
 
     /// Moves a group: everything before counts as settled, everything from there on comes, again or for the first time.
-    /// What its members have in hand is void.
+    /// What its members have in hand is void: it comes again where it is to. What they settle of it afterwards counts all the
+    /// same.
     ///
     /// # Errors
     /// [`LogError::ConsumerNotFound`], [`LogError::SequenceOutOfBounds`].

@@ -456,6 +456,20 @@ async fn message_groups_come_whole_and_in_order_or_are_given_up() {
     assert_eq!((bodies(&again.entries), again.entries[0].attempt), (vec!["b1".into(), "b2".into()], 2));
 }
 
+#[tokio::test(start_paused = true)]
+async fn groups_that_never_become_whole_hold_no_more_than_so_many_messages() {
+    let log =
+        SequenceLog::memory("s", LogOptions { bytes: 1 << 30, threshold: 1 << 30, ..Default::default() }).unwrap();
+    let mut builder = Message::builder();
+    let messages = (0..70_000).map(|i| builder.group(&i.to_string(), GroupMark::Member).build(b"x").unwrap()).collect();
+    log.append(messages).await.unwrap();
+    let deliver = Deliver::Groups { timeout: Duration::from_secs(30), most: 100 };
+    let mut consumer = log.consumer("g", ConsumerOptions { deliver, ..ConsumerOptions::default() }).unwrap();
+    let first = consumer.next_group().await.unwrap();
+    assert!(first.incomplete.is_some());
+    assert_eq!(log.group_stats("g").unwrap().in_flight, 65_536);
+}
+
 #[tokio::test]
 async fn events_are_told_and_a_slow_subscriber_holds_up_nothing() {
     let events = Events::default();

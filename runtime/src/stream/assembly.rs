@@ -48,6 +48,8 @@ pub(crate) struct Assembly<T> {
     timeout: Duration,
     most: usize,
     open: HashMap<Arc<str>, Open<T>>,
+    /// Messages of groups that are under way.
+    held: usize,
     /// By when they are given up.
     ends: BTreeSet<(Instant, Arc<str>)>,
 }
@@ -62,7 +64,7 @@ struct Open<T> {
 impl<T> Assembly<T> {
     /// Waits so long for a group of at most so many messages.
     pub(crate) fn new(timeout: Duration, most: usize) -> Assembly<T> {
-        Assembly { timeout, most, open: HashMap::new(), ends: BTreeSet::new() }
+        Assembly { timeout, most, open: HashMap::new(), held: 0, ends: BTreeSet::new() }
     }
 
     /// Takes a message; gives the group that it completes, or itself where it belongs to none.
@@ -80,6 +82,7 @@ impl<T> Assembly<T> {
             Open { items: Vec::new(), size: None, ends }
         });
         open.items.push(item);
+        self.held += 1;
         if let GroupMark::Start(size) = of.mark {
             open.size = Some(size);
         }
@@ -102,7 +105,13 @@ impl<T> Assembly<T> {
     fn close(&mut self, id: &Arc<str>, broken: Option<Broken>) -> Option<Assembled<T>> {
         let open = self.open.remove(id)?;
         self.ends.remove(&(open.ends, id.clone()));
+        self.held -= open.items.len();
         Some(Assembled { group: Some(id.clone()), items: open.items, broken })
+    }
+
+    /// How many messages groups hold that are under way.
+    pub(crate) fn held(&self) -> usize {
+        self.held
     }
 
     /// When the next group's time is over.
@@ -114,5 +123,6 @@ impl<T> Assembly<T> {
     pub(crate) fn clear(&mut self) {
         self.ends.clear();
         self.open.clear();
+        self.held = 0;
     }
 }
