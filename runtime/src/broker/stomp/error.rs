@@ -28,7 +28,7 @@ pub enum DecodeError {
         version: Version,
     },
     /// A NUL before the empty line that ends the headers.
-    #[error("a {0} frame ends within its headers; an empty line has to come before its end")]
+    #[error("frame {0} ends within its headers; an empty line has to come before its end")]
     EndsInHeaders(Command),
     /// The value of the header.
     #[error("content-length {0:?} is not a number of bytes; the other end does not keep to STOMP")]
@@ -47,9 +47,7 @@ pub enum DecodeError {
         limit: usize,
     },
     /// What follows the body is not NUL.
-    #[error(
-        "a {command} frame goes on after the {length} bytes that its content-length promised; its sender miscounted"
-    )]
+    #[error("frame {command} goes on after the {length} bytes that its content-length promised; its sender miscounted")]
     BodyTooLong {
         /// Of the frame.
         command: Command,
@@ -57,7 +55,7 @@ pub enum DecodeError {
         length: usize,
     },
     /// A frame that must have no body.
-    #[error("a {0} frame has a body, and may have none; the other end does not keep to STOMP")]
+    #[error("frame {0} has a body, and may have none; the other end does not keep to STOMP")]
     UnexpectedBody(Command),
     /// One of [`Limits`](super::Limits).
     #[error("{limit} of more than {most}; raise that limit, or send less")]
@@ -94,12 +92,10 @@ impl std::fmt::Display for Limit {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EncodeError {
     /// Every header needs one.
-    #[error("a header of a {0} frame has no name; give it one, or leave it out")]
+    #[error("a header of frame {0} has no name; give it one, or leave it out")]
     HeaderWithoutName(Command),
     /// The name holds what can't be escaped there.
-    #[error(
-        "the name of header {name:?} holds {what}, which a {command} frame of STOMP {version} can't say; rename it"
-    )]
+    #[error("the name of header {name:?} holds {what}, which frame {command} of STOMP {version} can't say; rename it")]
     Name {
         /// The header's.
         name: String,
@@ -112,7 +108,7 @@ pub enum EncodeError {
     },
     /// The value holds what can't be escaped there.
     #[error(
-        "the value of header {name:?} holds {what}, which a {command} frame of STOMP {version} can't say; \
+        "the value of header {name:?} holds {what}, which frame {command} of STOMP {version} can't say; \
         encode it, or leave it out"
     )]
     Value {
@@ -126,7 +122,7 @@ pub enum EncodeError {
         version: Version,
     },
     /// A frame that must have no body.
-    #[error("a {0} frame can't have a body; only SEND, MESSAGE and ERROR have one")]
+    #[error("frame {0} can't have a body; only SEND, MESSAGE and ERROR have one")]
     UnexpectedBody(Command),
     /// The header and the body contradict each other.
     #[error(

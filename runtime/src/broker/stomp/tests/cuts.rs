@@ -17,13 +17,16 @@ proptest! {
         }
     }
 
-    /// A frame that was read can be written again, as it came.
+    /// A frame that was read can be written again, as it came but for a length that it came without.
     #[test]
     fn what_is_decoded_can_be_encoded((version, bytes, _) in stream()) {
         for event in read(version, Limits::default(), [&bytes[..]]).events {
-            let Event::Frame(frame) = event else { continue };
+            let Event::Frame(mut frame) = event else { continue };
             let mut out = BytesMut::new();
             encode(&frame, version, &mut out).unwrap();
+            if !frame.body.is_empty() && frame.headers.get("content-length").is_none() {
+                frame.headers.push("content-length", frame.body.len().to_string());
+            }
             prop_assert_eq!(read(version, Limits::default(), [&out[..]]).events, [Event::Frame(frame)]);
         }
     }

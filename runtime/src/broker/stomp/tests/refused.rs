@@ -11,20 +11,20 @@ fn table() -> Vec<(Version, Frame, EncodeError, &'static str)> {
     let valued = |command, value: &str| Frame::new(command).with_header("a", value);
     let length = |said: &str, bytes| EncodeError::ContentLength { said: said.into(), bytes };
     vec![
-        (V1_2, named(Send, ""), EncodeError::HeaderWithoutName(Send), "a SEND frame has no name"),
+        (V1_2, named(Send, ""), EncodeError::HeaderWithoutName(Send), "header of frame SEND has no name"),
         (V1_0, named(Send, "a:b"), bad_name("a:b", "a colon", Send, V1_0), "header \"a:b\" holds a colon"),
-        (V1_0, named(Send, "a\nb"), bad_name("a\nb", "a line feed", Send, V1_0), "SEND frame of STOMP 1.0 can't say"),
+        (V1_0, named(Send, "a\nb"), bad_name("a\nb", "a line feed", Send, V1_0), "frame SEND of STOMP 1.0 can't say"),
         (V1_1, named(Send, "a\rb"), bad_name("a\rb", "a carriage return", Send, V1_1), "of STOMP 1.1"),
         (V1_2, named(Send, "a\0b"), bad_name("a\0b", "a NUL", Send, V1_2), "holds a NUL"),
-        (V1_2, named(Connect, "a:b"), bad_name("a:b", "a colon", Connect, V1_2), "which a CONNECT frame"),
+        (V1_2, named(Connect, "a:b"), bad_name("a:b", "a colon", Connect, V1_2), "which frame CONNECT"),
         (V1_0, valued(Send, "x\ny"), bad_value("a line feed", Send, V1_0), "value of header \"a\" holds a line feed"),
         (V1_0, valued(Send, "x\ry"), bad_value("a carriage return", Send, V1_0), "holds a carriage return"),
         (V1_1, valued(Send, "x\r"), bad_value("a carriage return", Send, V1_1), "encode it, or leave it out"),
         (V1_2, valued(Send, "\0"), bad_value("a NUL", Send, V1_2), "holds a NUL"),
-        (V1_2, valued(Connect, "x\ny"), bad_value("a line feed", Connect, V1_2), "a CONNECT frame of STOMP 1.2"),
-        (V1_2, valued(Stomp, "x\ry"), bad_value("a carriage return", Stomp, V1_2), "a STOMP frame of STOMP 1.2"),
-        (V1_2, valued(Connected, "x\ny"), bad_value("a line feed", Connected, V1_2), "a CONNECTED frame"),
-        (V1_2, Frame::new(Ack).with_body("x"), EncodeError::UnexpectedBody(Ack), "a ACK frame can't have a body"),
+        (V1_2, valued(Connect, "x\ny"), bad_value("a line feed", Connect, V1_2), "frame CONNECT of STOMP 1.2"),
+        (V1_2, valued(Stomp, "x\ry"), bad_value("a carriage return", Stomp, V1_2), "frame STOMP of STOMP 1.2"),
+        (V1_2, valued(Connected, "x\ny"), bad_value("a line feed", Connected, V1_2), "frame CONNECTED"),
+        (V1_2, Frame::new(Ack).with_body("x"), EncodeError::UnexpectedBody(Ack), "frame ACK can't have a body"),
         (V1_2, named(Send, "content-length"), length("secret", 0), "the body has 0 bytes"),
         (
             V1_2,
