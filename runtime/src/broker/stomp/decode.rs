@@ -1,8 +1,7 @@
-use super::escape::unescape;
-use super::{CONTENT_LENGTH, Command, DecodeError, Frame, Headers, Limit, Version};
+use super::head::{content_length, excerpt, header};
+use super::{Command, DecodeError, Frame, Limit, Version};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use memchr::{memchr, memchr2};
-use std::borrow::Cow;
 
 /// What a frame may be at most; one that is more is an error. They bound what a [`Decoder`] holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -205,23 +204,10 @@ impl Decoder {
         if room == 0 {
             return Err(self.too_large(Limit::Frame));
         }
-        let Some(value) = frame.headers.get(CONTENT_LENGTH) else { return Ok(None) };
-        let length = || excerpt(value);
-        // Ends of 1.0 pad their headers, as the examples of that specification do.
-        let number = if self.version == Version::V1_0 { value.trim_ascii() } else { value };
-        let digits = number.strip_prefix(b"-").unwrap_or(number);
-        if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-            return Err(DecodeError::ContentLengthNotANumber(length()));
-        }
-        if digits.len() < number.len() {
-            return Err(DecodeError::ContentLengthNegative(length()));
-        }
-        // What does not fit into a usize is larger than any limit.
-        let parsed = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
-        match parsed.filter(|bytes: &usize| *bytes < room) {
-            None => Err(DecodeError::ContentLengthTooLarge { length: length(), limit }),
+        match content_length(&frame.headers, self.version)? {
+            Some(length) if length >= room => Err(DecodeError::ContentLengthTooLarge { length, limit }),
             Some(1..) if !self.may_have_body(frame.command) => Err(DecodeError::UnexpectedBody(frame.command)),
-            some => Ok(some),
+            length => Ok(length),
         }
     }
 
@@ -306,44 +292,4 @@ impl Decoder {
 
     #[cfg(not(test))]
     fn count(&mut self, _: usize) {}
-}
-
-impl Version {
-    /// Whether CR LF ends a line. Of 1.0 this is not written, but brokers take it so, and an answer to CONNECT is read
-    /// before its version is known.
-    fn takes_cr(self) -> bool {
-        self != Version::V1_1
-    }
-
-    /// A line without the CR that belongs to its end.
-    fn line(self, line: &[u8]) -> &[u8] {
-        line.strip_suffix(b"\r").filter(|_| self.takes_cr()).unwrap_or(line)
-    }
-}
-
-fn header(line: &[u8], escapes: bool, version: Version, headers: &mut Headers) -> Result<(), DecodeError> {
-    let colon = memchr(b':', line).ok_or_else(|| DecodeError::HeaderWithoutColon(excerpt(line)))?;
-    let (written, value) = line.split_at(colon);
-    let value = value.get(1..).unwrap_or_default();
-    if written.is_empty() {
-        return Err(DecodeError::HeaderWithoutName(excerpt(value)));
-    }
-    let plain = |raw| match escapes {
-        true => unescape(raw, version).map_err(|code| DecodeError::UnknownEscape {
-            header: excerpt(written),
-            sequence: code.map_or("\\".into(), |code| format!("\\{}", char::from(code))),
-            version,
-        }),
-        false => Ok(Cow::Borrowed(raw)),
-    };
-    let name = plain(written)?;
-    let name = std::str::from_utf8(&name).map_err(|_| DecodeError::NameNotUtf8(excerpt(written)))?;
-    headers.push(name, plain(value)?);
-    Ok(())
-}
-
-/// For errors: the beginning alone, since a log line has no need of a megabyte.
-fn excerpt(bytes: &[u8]) -> String {
-    const MOST: usize = 60;
-    String::from_utf8_lossy(bytes.get(..MOST).unwrap_or(bytes)).into_owned()
 }

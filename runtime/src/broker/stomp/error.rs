@@ -41,8 +41,8 @@ pub enum DecodeError {
         "content-length {length} makes a frame of more than {limit} bytes; raise the limit on frames, or send less"
     )]
     ContentLengthTooLarge {
-        /// The value of the header.
-        length: String,
+        /// What the header says, in bytes; `usize::MAX` where it is no less.
+        length: usize,
         /// [`Limits::frame`](super::Limits::frame).
         limit: usize,
     },

@@ -61,6 +61,7 @@ mod encode;
 mod error;
 mod escape;
 mod frame;
+mod head;
 mod headers;
 mod heartbeat;
 #[cfg(test)]

@@ -8,7 +8,7 @@ fn table() -> Vec<(Version, Limits, &'static [u8], DecodeError, &'static str)> {
     use Version::*;
     let usual = Limits::default();
     let escape = |sequence: &str, version| UnknownEscape { header: "a".into(), sequence: sequence.into(), version };
-    let too_large = |length: &str, limit| ContentLengthTooLarge { length: length.into(), limit };
+    let too_large = |length, limit| ContentLengthTooLarge { length, limit };
     vec![
         (
             V1_2,
@@ -67,7 +67,7 @@ fn table() -> Vec<(Version, Limits, &'static [u8], DecodeError, &'static str)> {
             V1_2,
             usual,
             b"SEND\ncontent-length:99999999999999999999999\n\n",
-            too_large("99999999999999999999999", 32 << 20),
+            too_large(usize::MAX, 32 << 20),
             "of more than 33554432 bytes",
         ),
         (
@@ -111,7 +111,7 @@ fn table() -> Vec<(Version, Limits, &'static [u8], DecodeError, &'static str)> {
             V1_2,
             SMALL,
             b"SEND\ncontent-length:26\n\n",
-            too_large("26", 50),
+            too_large(26, 50),
             "content-length 26 makes a frame of more than 50 bytes",
         ),
         (
