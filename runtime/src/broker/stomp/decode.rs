@@ -14,7 +14,7 @@ pub struct Limits {
     pub line: usize,
 }
 
-/// 32 MiB, 1000 headers and 64 KiB: more than ActiveMQ and RabbitMQ send unless told to.
+/// 32 MiB, twice the largest message that Pelton takes by default; 1000 headers; 64 KiB.
 impl Default for Limits {
     fn default() -> Limits {
         Limits { frame: 32 << 20, headers: 1000, line: 64 << 10 }

@@ -21,8 +21,8 @@
 //! | limits | [`Limits`] | Size Limits |
 //!
 //! Reading is more generous than writing where brokers are: a colon or a CR may stand in a value as it is, and a value
-//! need not be UTF-8, since RabbitMQ passes on what came by AMQP. One such message would otherwise end the connection each
-//! time it is delivered. What nobody can read two ways is written only.
+//! need not be UTF-8, as it may have come to the broker by AMQP. One such message would otherwise end the connection each
+//! time it is delivered. What is written keeps to what no end can read in two ways.
 //!
 //! # A client's loop
 //!
