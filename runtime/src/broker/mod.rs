@@ -11,6 +11,7 @@ pub mod publisher;
 pub mod pump;
 pub(crate) mod render;
 mod stdio;
+pub mod stomp;
 
 pub use backoff::Backoff;
 
