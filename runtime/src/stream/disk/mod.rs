@@ -26,7 +26,8 @@
 //! A message's body may hold any bytes, also those of a whole frame or seal, and where a crash tears a message or a disk
 //! damages one, its body is searched for what comes behind it. So each segment has a random `salt`, which no message is
 //! told: what has another one, or none, is no frame and no seal of the segment. Without the salt nothing in a segment is
-//! known for what it is; so it stands in the head twice, and in the seal. Where all three are lost, so is the segment.
+//! known for what it is; so it stands in the head twice, and in the seal. Where all three are lost, so is the segment. One
+//! that a repair makes anew keeps its salt, since its frames are copied.
 //!
 //! # Producers
 //! A frame says who made it (`producer`, 0 where nobody said) and that producer's own number of its first message

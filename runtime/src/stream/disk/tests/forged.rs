@@ -64,7 +64,7 @@ fn a_torn_tail_full_of_frames_is_searched_once() {
     const BODY: u32 = 4 << 20;
     let mut body = Vec::new();
     while let Some(rest) = BODY.checked_sub(body.len() as u32 + 100) {
-        // As long as what follows, at sequence 3, with each guess at where the fields are.
+        // As long as what follows, at sequence 3, with and without a salt before that.
         body.extend_from_slice(&rest.to_le_bytes());
         body.extend_from_slice(&[0; 4]);
         body.extend_from_slice(&3u64.to_le_bytes());
@@ -96,7 +96,7 @@ fn a_message_that_is_torn_like_a_seal_seals_nothing() {
 }
 
 #[test]
-fn every_segment_has_a_salt_of_its_own_and_a_repair_gives_them_none_that_is_known() {
+fn every_segment_has_a_salt_of_its_own_also_one_that_a_repair_makes() {
     let sim = Sim::default();
     work(&sim);
     let salts = |sim: &Sim| {

@@ -307,6 +307,7 @@ fn a_message_that_ends_like_a_seal_seals_nothing() {
     drop(log);
     let name = directory.path().join(segment::name(1));
     let bytes = std::fs::read(name).unwrap();
+    // Closing the log has put a frame without messages behind it.
     let closed = bytes.len() - 8 - 8 - 44;
     assert!(seal::find(&bytes[..closed], Salt::default()).is_some(), "else this test shows nothing");
     assert_eq!(inspect(directory.path()), Ok(vec![]));
