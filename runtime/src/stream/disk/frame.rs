@@ -1,5 +1,6 @@
 //! The bytes of a batch; the grammar stands in the module above.
 
+use super::salt::Salt;
 use crate::message::{Kind, Message, MessageBuilder};
 
 /// What a frame says of its messages.
@@ -32,10 +33,10 @@ impl Header {
     }
 }
 
-/// Length and checksum.
-const PREFIX: usize = 8;
-/// The header's fields behind them.
-const FIELDS: usize = 44;
+/// Length and checksum; the salt stands behind them.
+pub(super) const PREFIX: usize = 8;
+/// The salt and the header's fields.
+const FIELDS: usize = Salt::LENGTH + 44;
 /// What begins instead of a frame where a segment is sealed.
 pub(super) const SEAL: u32 = u32::MAX;
 /// A frame holds no more than this, so that a damaged length is known for what it is.
@@ -46,14 +47,15 @@ pub(super) const MOST: usize = 1 << 30;
 pub(super) enum Broken {
     /// They end before the frame does.
     Short,
-    /// Its checksum or its structure is wrong.
+    /// Its checksum, its salt or its structure is wrong.
     Damaged,
 }
 
-/// Appends one frame to `out`.
-pub(super) fn encode(out: &mut Vec<u8>, header: Header, messages: &[Message]) {
+/// Appends one frame of a segment with this salt to `out`.
+pub(super) fn encode(out: &mut Vec<u8>, salt: Salt, header: Header, messages: &[Message]) {
     let start = out.len();
     out.extend_from_slice(&[0; PREFIX]);
+    out.extend_from_slice(&salt.bytes());
     out.extend_from_slice(&header.base.to_le_bytes());
     out.extend_from_slice(&header.count.to_le_bytes());
     out.extend_from_slice(&header.time.to_le_bytes());
@@ -103,8 +105,8 @@ pub(super) fn length(bytes: &[u8]) -> Option<usize> {
     Some(PREFIX + length)
 }
 
-/// The frame at the start of `bytes`: its header, its messages' bytes, and its whole length.
-pub(super) fn decode(bytes: &[u8]) -> Result<(Header, &[u8], usize), Broken> {
+/// The frame at the start of `bytes`, of a segment with this salt: its header, its messages' bytes, and its whole length.
+pub(super) fn decode(bytes: &[u8], salt: Salt) -> Result<(Header, &[u8], usize), Broken> {
     let whole = length(bytes).ok_or(Broken::Short)?;
     if !(PREFIX + FIELDS..=PREFIX + MOST).contains(&whole) {
         return Err(Broken::Damaged);
@@ -112,7 +114,9 @@ pub(super) fn decode(bytes: &[u8]) -> Result<(Header, &[u8], usize), Broken> {
     let frame = bytes.get(..whole).ok_or(Broken::Short)?;
     let mut read = Read(frame.get(4..).unwrap_or_default());
     let sum = read.u32().ok_or(Broken::Damaged)?;
-    if crc32c::crc32c(read.0) != sum {
+    let summed = read.0;
+    // The salt first: only what has it is worth summing up.
+    if read.salt() != Some(salt) || crc32c::crc32c(summed) != sum {
         return Err(Broken::Damaged);
     }
     let header = get_header(&mut read).ok_or(Broken::Damaged)?;
@@ -169,6 +173,10 @@ impl<'a> Read<'a> {
 
     pub(super) fn u64(&mut self) -> Option<u64> {
         self.take().map(u64::from_le_bytes)
+    }
+
+    pub(super) fn salt(&mut self) -> Option<Salt> {
+        self.take().map(Salt::from_bytes)
     }
 
     pub(super) fn bytes(&mut self) -> Option<&'a [u8]> {

@@ -273,7 +273,7 @@ impl Log {
     /// Gives up whole segments all of whose sequences are below `seq`, and returns how many bytes that freed.
     ///
     /// # Errors
-    /// Where a file can't be removed: those before it are gone, the rest is there.
+    /// Where a file can't be removed, or its removal not be synced: those before it are gone, the rest is there.
     pub fn trim(&self, seq: u64) -> Result<u64, DiskError> {
         if self.0.requests.is_none() {
             return Err(DiskError::ReadOnly);
@@ -281,8 +281,13 @@ impl Log {
         let shared = &self.0.shared;
         let mut freed = 0;
         // One at a time: where a file stays, none behind it may go, or the log has a hole when it is opened again.
-        let _turn = shared.trimming.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut unsynced = shared.trimming.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
+            // A power cut may undo one removal and keep a later one that was not synced after it: a hole as well.
+            if *unsynced {
+                shared.files.sync_directory().map_err(DiskError::directory("sync"))?;
+                *unsynced = false;
+            }
             let first = {
                 let mut state = shared.state();
                 let full = state.segments.len() > 1 && state.segments.get(1).is_some_and(|second| second.base <= seq);
@@ -297,11 +302,11 @@ impl Log {
                     shared.state().segments.insert(0, first);
                     return Err(DiskError::io(&name, "remove", error));
                 }
-                _ => freed += first.contents().length,
+                _ => {
+                    *unsynced = true;
+                    freed += first.contents().length;
+                }
             }
-        }
-        if freed > 0 {
-            shared.files.sync_directory().map_err(DiskError::directory("sync"))?;
         }
         Ok(freed)
     }

@@ -6,20 +6,28 @@
 //! `bytes` are a 32-bit length and so many bytes:
 //!
 //! ```text
-//! segment  := "PELTLOG\x01" base:u64 known:u32 producer* crc:u32 frame* seal?      crc: of all before it
+//! segment  := "PELTLOG\x01" base:u64 salt:u64 salt:u64 known:u32 producer* crc:u32 frame* seal?
+//!                                                                               crc: of all before it
 //! producer := id:u64 sequence:u64 count:u32 base:u64
-//! frame    := length:u32 crc:u32 base:u64 count:u32 time:i64 synced:u64 producer:u64 sequence:u64 message*
-//!                                                                               length, crc: of all behind it
+//! frame    := length:u32 crc:u32 salt:u64 base:u64 count:u32 time:i64 synced:u64 producer:u64 sequence:u64
+//!             message*                                                          length, crc: of all behind it
 //! message  := length:u32 timestamp:i64 subject:bytes id:bytes headers:u32 header* body
 //! header   := kind:u8 name:bytes value:bytes
-//! seal     := ffffffff entries:u32 (seq:u64 place:u64)* next:u64 held:u64 time:i64 end:u64 crc:u32
-//!             length:u32 "PELTSEAL"
+//! seal     := ffffffff salt:u64 entries:u32 (seq:u64 place:u64)* next:u64 held:u64 time:i64 end:u64
+//!             crc:u32 length:u32 "PELTSEAL"                                     crc: of all of the seal before it
 //! ```
 //!
 //! `crc` is CRC-32C (Castagnoli; RFC 3720, 12.1). `time` is when the batch was appended, in ns since 1970.
 //! `synced`: everything below had been synced when the frame was written. A frame of count 0 is a gap: the sequences from
 //! the frame before up to its `base` are lost; where none are, it says no more than up to where the log was synced. Such a
 //! one is written when nothing was appended for a second, and when the log is closed.
+//!
+//! # Salt
+//! A message's body may hold any bytes, also those of a whole frame or seal, and where a crash tears a message or a disk
+//! damages one, its body is searched for what comes behind it. So each segment has a random `salt`, which no message is
+//! told: what has another one, or none, is no frame and no seal of the segment. Without the salt nothing in a segment is
+//! known for what it is; so it stands in the head twice, and in the seal. Where all three are lost, so is the segment. One
+//! that a repair makes anew keeps its salt, since its frames are copied.
 //!
 //! # Producers
 //! A frame says who made it (`producer`, 0 where nobody said) and that producer's own number of its first message
@@ -52,7 +60,9 @@ mod read;
 mod recover;
 mod repair;
 mod request;
+mod salt;
 mod scan;
+mod seal;
 mod segment;
 mod shared;
 mod writer;

@@ -17,7 +17,10 @@ pub(super) fn frames(
     mut visit: impl FnMut(u64, frame::Header, &[u8]) -> Result<bool, DiskError>,
 ) -> Result<(), DiskError> {
     let name = || segment::name(segment.base);
-    let end = segment.contents().end;
+    let (end, salt) = {
+        let contents = segment.contents();
+        (contents.end, contents.salt)
+    };
     let (mut place, mut seq) = (from, segment.base);
     if place >= end {
         return Ok(());
@@ -42,7 +45,7 @@ pub(super) fn frames(
             at = 0;
             continue;
         }
-        let (header, bytes, whole) = frame::decode(rest).map_err(|_| damaged())?;
+        let (header, bytes, whole) = frame::decode(rest, salt).map_err(|_| damaged())?;
         if !visit(place, header, bytes)? {
             return Ok(());
         }

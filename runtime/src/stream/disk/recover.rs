@@ -2,9 +2,10 @@
 
 use super::files::Files;
 use super::producers::Producers;
+use super::salt::Salt;
 use super::segment::{self, Contents};
 use super::shared::Segment;
-use super::{DiskError, Recovery, scan};
+use super::{DiskError, Recovery, scan, seal};
 use std::sync::Arc;
 
 /// What a log is opened for.
@@ -61,7 +62,7 @@ pub(super) fn recover(files: &dyn Files, access: Access) -> Result<Recovered, Di
     if access == Access::Write {
         clear(files, &listing)?;
         if listing.bases.is_empty() {
-            segment::create(files, 1, &segment::head(1, &Producers::default()))?;
+            segment::create(files, 1, &segment::head(1, Salt::random(), &Producers::default()))?;
             listing.bases.push(1);
         }
     }
@@ -95,7 +96,7 @@ pub(super) fn recover(files: &dyn Files, access: Access) -> Result<Recovered, Di
 fn sealed(files: &dyn Files, base: u64) -> Result<Contents, DiskError> {
     let name = segment::name(base);
     let handle = files.read(&name).map_err(|e| DiskError::io(&name, "open", e))?;
-    if let Some(contents) = segment::read_seal(handle.as_ref()).map_err(|e| DiskError::io(&name, "read", e))? {
+    if let Some(contents) = seal::read(handle.as_ref()).map_err(|e| DiskError::io(&name, "read", e))? {
         return Ok(contents);
     }
     let scanned = scan::scan(files, base)?;

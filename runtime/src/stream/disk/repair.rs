@@ -4,8 +4,9 @@ use super::DiskError;
 use super::files::{Directory, Files, lock};
 use super::frame::{self, Header};
 use super::producers::Producers;
-use super::segment::{self, Contents, MAGIC};
-use super::{recover, scan};
+use super::salt::Salt;
+use super::segment::{self, Contents, Head, MAGIC};
+use super::{recover, scan, seal};
 use std::fmt;
 use std::ops::Range;
 use std::path::Path;
@@ -93,6 +94,8 @@ struct Piece {
     next: u64,
     /// None where it is missing.
     bytes: Option<Vec<u8>>,
+    /// Its frames have it.
+    salt: Salt,
     /// Who had appended before it.
     producers: Producers,
     /// Its whole frames, and where they are in the bytes.
@@ -130,18 +133,22 @@ fn walk(files: &dyn Files, mut visit: impl FnMut(Piece) -> Result<bool, DiskErro
 impl Piece {
     fn missing(base: u64, next: u64, producers: &Producers) -> Piece {
         let damage = Damage { segment: segment::name(base), offset: 0, bytes: 0, seq: base, next: Some(next) };
-        let (producers, frames) = (producers.clone(), Vec::new());
-        Piece { base, next, bytes: None, producers, frames, is_sealed: true, damages: vec![damage] }
+        let (salt, producers, frames) = (Salt::random(), producers.clone(), Vec::new());
+        Piece { base, next, bytes: None, salt, producers, frames, is_sealed: true, damages: vec![damage] }
     }
 
     /// Reads a segment; `following` is the base of the one behind it, `before` who had appended before, where its head does
     /// not tell.
     fn read(files: &dyn Files, base: u64, following: Option<u64>, before: &Producers) -> Result<Piece, DiskError> {
         let name = segment::name(base);
-        let (bytes, seal) = scan::load(files, base)?;
+        let bytes = scan::load(files, base)?;
         let head = segment::read_head(&bytes, base);
         let has_head = head.is_some();
-        let (producers, head) = head.unwrap_or_else(|| (before.clone(), 0));
+        let Head { salt, producers, end: head } = head.unwrap_or_else(|| {
+            let salt = find_salt(&bytes, base, following.is_some()).unwrap_or_else(Salt::random);
+            Head { salt, producers: before.clone(), end: 0 }
+        });
+        let seal = seal::find(&bytes, salt);
         let end = seal.as_ref().map_or(bytes.len(), |s| s.end as usize);
         // What is known of where it ends; only the last one may end anywhere, and in a torn tail.
         let until = seal.as_ref().map(|s| s.next).or(following);
@@ -152,17 +159,17 @@ impl Piece {
             Damage { segment: name.clone(), offset, bytes, seq, next }
         };
         while let Some(rest) = bytes.get(at..end).filter(|rest| !rest.is_empty()) {
-            if let Ok((header, _, whole)) = frame::decode(rest)
+            if let Ok((header, _, whole)) = frame::decode(rest, salt)
                 && header.follows(seq)
             {
                 frames.push((header, at..at + whole));
                 (at, seq) = (at + whole, header.next());
                 continue;
             }
-            if until.is_none() && has_head && !scan::was_synced(rest, seq) {
+            if until.is_none() && has_head && !scan::was_synced(rest, salt, seq) {
                 break;
             }
-            let Some((skipped, header)) = scan::later(rest, seq).next() else {
+            let Some((skipped, header)) = scan::later(rest, salt, seq).next() else {
                 damages.push(damage(at, rest.len(), seq, until));
                 break;
             };
@@ -180,8 +187,16 @@ impl Piece {
         }
         let next = until.unwrap_or(seq).max(seq);
         let is_sealed = seal.is_some() || following.is_some();
-        Ok(Piece { base, next, bytes: Some(bytes), producers, frames, is_sealed, damages })
+        Ok(Piece { base, next, bytes: Some(bytes), salt, producers, frames, is_sealed, damages })
     }
+}
+
+/// The salt of a segment whose head is damaged: the one of those it tells, at its start and in its seal, that a frame has.
+/// Only where it `is_followed` does it end in a seal for certain, and not in a message that looks like one.
+fn find_salt(bytes: &[u8], base: u64, is_followed: bool) -> Option<Salt> {
+    let sealed = seal::salt(bytes).filter(|_| is_followed);
+    let mut salts = segment::salts(bytes).chain(sealed);
+    salts.find(|salt| scan::later(bytes, *salt, base).next().is_some())
 }
 
 /// Gives up all from a place in a piece on. What is behind it goes first: whenever that is interrupted, the first damage
@@ -196,7 +211,7 @@ fn cut(files: &dyn Files, piece: &Piece, offset: u64) -> Result<(), DiskError> {
     match (&piece.bytes, offset) {
         // The one before it is the last now.
         (None, _) => Ok(()),
-        (Some(_), 0) => segment::create(files, piece.base, &segment::head(piece.base, &piece.producers)),
+        (Some(_), 0) => segment::create(files, piece.base, &segment::head(piece.base, piece.salt, &piece.producers)),
         (Some(_), _) => {
             let mut handle = files.open(&name).map_err(|e| DiskError::io(&name, "open", e))?;
             let cut = handle.truncate(offset).and_then(|()| handle.sync());
@@ -207,8 +222,8 @@ fn cut(files: &dyn Files, piece: &Piece, offset: u64) -> Result<(), DiskError> {
 
 /// Makes the segment anew of what is whole, with a gap wherever sequences are lost.
 fn rewrite(files: &dyn Files, piece: &Piece) -> Result<(), DiskError> {
-    let mut out = segment::head(piece.base, &piece.producers);
-    let mut contents = Contents::empty(piece.base, out.len() as u64);
+    let mut out = segment::head(piece.base, piece.salt, &piece.producers);
+    let mut contents = Contents::empty(piece.base, piece.salt, out.len() as u64);
     for (header, range) in &piece.frames {
         if !header.follows(contents.next) {
             put_gap(&mut out, &mut contents, header.base, header.time);
@@ -222,7 +237,7 @@ fn rewrite(files: &dyn Files, piece: &Piece) -> Result<(), DiskError> {
         put_gap(&mut out, &mut contents, piece.next, time);
     }
     if piece.is_sealed {
-        out.extend_from_slice(&contents.seal());
+        out.extend_from_slice(&seal::encode(&contents));
     }
     segment::create(files, piece.base, &out)
 }
@@ -230,6 +245,6 @@ fn rewrite(files: &dyn Files, piece: &Piece) -> Result<(), DiskError> {
 fn put_gap(out: &mut Vec<u8>, contents: &mut Contents, base: u64, time: i64) {
     let header = Header { base, count: 0, time, synced: base, producer: 0, sequence: 0 };
     let start = out.len();
-    frame::encode(out, header, &[]);
+    frame::encode(out, contents.salt, header, &[]);
     contents.add(&header, (out.len() - start) as u64);
 }

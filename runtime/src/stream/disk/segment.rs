@@ -1,15 +1,15 @@
-//! One file of the log: its name, its head, what is known of its frames, and the seal that a full one ends in.
+//! One file of the log: its name, its head, and what is known of its frames.
 
 use super::DiskError;
-use super::files::{Files, Handle};
-use super::frame::{Header, Read, SEAL};
+use super::files::Files;
+use super::frame::{Header, Read};
 use super::producers::Producers;
-use std::io;
+use super::salt::Salt;
 
 /// What a segment begins with, and the version of its format.
 pub(super) const MAGIC: &[u8; 8] = b"PELTLOG\x01";
-/// What a sealed segment ends in, after the seal's length.
-const SEALED: &[u8; 8] = b"PELTSEAL";
+/// Where the salt stands, behind that and the base. It stands there twice: without it, no frame is known for one.
+pub(super) const SALT_AT: usize = 16;
 /// One entry of the index for so many bytes.
 const SPARSE: u64 = 64 << 10;
 
@@ -45,24 +45,40 @@ fn write_file(files: &dyn Files, name: &str, bytes: &[u8]) -> Result<(), DiskErr
     handle.append(bytes).and_then(|()| handle.sync()).map_err(|e| DiskError::io(name, "write", e))
 }
 
-/// What stands before the frames: the base, and the producers of all that was appended before.
-pub(super) fn head(base: u64, producers: &Producers) -> Vec<u8> {
-    let mut out = [MAGIC.as_slice(), &base.to_le_bytes()].concat();
+/// What stands before the frames.
+pub(super) struct Head {
+    pub(super) salt: Salt,
+    /// Who has appended what was appended before.
+    pub(super) producers: Producers,
+    /// Where it ends.
+    pub(super) end: u64,
+}
+
+/// The head of the segment with this base.
+pub(super) fn head(base: u64, salt: Salt, producers: &Producers) -> Vec<u8> {
+    let mut out = [MAGIC.as_slice(), &base.to_le_bytes(), &salt.bytes(), &salt.bytes()].concat();
     producers.encode(&mut out);
     out.extend_from_slice(&crc32c::crc32c(&out).to_le_bytes());
     out
 }
 
-/// The head of the segment with this base, and how long it is.
-pub(super) fn read_head(bytes: &[u8], base: u64) -> Option<(Producers, u64)> {
+/// The head of the segment with this base, where it is whole.
+pub(super) fn read_head(bytes: &[u8], base: u64) -> Option<Head> {
     let mut read = Read(bytes.strip_prefix(MAGIC)?);
     if read.u64()? != base {
         return None;
     }
+    let (salt, _) = (read.salt()?, read.salt()?);
     let producers = Producers::decode(&mut read)?;
     let head = bytes.get(..bytes.len() - read.0.len())?;
     let is_whole = crc32c::crc32c(head) == read.u32()?;
-    is_whole.then_some((producers, head.len() as u64 + 4))
+    is_whole.then_some(Head { salt, producers, end: head.len() as u64 + 4 })
+}
+
+/// Both salts in a head, which may be damaged.
+pub(super) fn salts(bytes: &[u8]) -> impl Iterator<Item = Salt> {
+    let both = bytes.get(SALT_AT..).unwrap_or_default().chunks_exact(Salt::LENGTH).take(2);
+    both.filter_map(|salt| Some(Salt::from_bytes(*salt.first_chunk()?)))
 }
 
 /// Where frames begin, sparsely: pairs of a sequence and a place in the file.
@@ -70,6 +86,14 @@ pub(super) fn read_head(bytes: &[u8], base: u64) -> Option<(Producers, u64)> {
 pub(super) struct Index(Vec<(u64, u64)>);
 
 impl Index {
+    pub(super) fn of(entries: Vec<(u64, u64)>) -> Index {
+        Index(entries)
+    }
+
+    pub(super) fn entries(&self) -> &[(u64, u64)] {
+        &self.0
+    }
+
     fn add(&mut self, seq: u64, place: u64) {
         if self.0.last().is_none_or(|(_, last)| place >= last + SPARSE) {
             self.0.push((seq, place));
@@ -86,6 +110,8 @@ impl Index {
 /// What is known of a segment's contents.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Contents {
+    /// All its frames have it, and its seal.
+    pub(super) salt: Salt,
     pub(super) index: Index,
     /// The sequence after the last.
     pub(super) next: u64,
@@ -105,8 +131,8 @@ pub(super) struct Contents {
 
 impl Contents {
     /// Of a segment that is nothing but a head so long.
-    pub(super) fn empty(base: u64, head: u64) -> Contents {
-        Contents { next: base, end: head, length: head, ..Contents::default() }
+    pub(super) fn empty(base: u64, salt: Salt, head: u64) -> Contents {
+        Contents { salt, next: base, end: head, length: head, ..Contents::default() }
     }
 
     /// Bytes of its frames alone.
@@ -129,53 +155,4 @@ impl Contents {
         self.end += whole;
         self.length = self.end;
     }
-
-    /// The seal: what a reader need not scan for.
-    pub(super) fn seal(&self) -> Vec<u8> {
-        let mut out = SEAL.to_le_bytes().to_vec();
-        out.extend_from_slice(&(self.index.0.len() as u32).to_le_bytes());
-        for (seq, place) in &self.index.0 {
-            out.extend_from_slice(&seq.to_le_bytes());
-            out.extend_from_slice(&place.to_le_bytes());
-        }
-        for number in [self.next, self.held, self.last_time as u64, self.end] {
-            out.extend_from_slice(&number.to_le_bytes());
-        }
-        out.extend_from_slice(&crc32c::crc32c(&out).to_le_bytes());
-        let length = out.len() as u32 + 12;
-        out.extend_from_slice(&length.to_le_bytes());
-        out.extend_from_slice(SEALED);
-        out
-    }
-}
-
-/// The seal at the end of a file, where there is a whole one.
-pub(super) fn read_seal(handle: &dyn Handle) -> io::Result<Option<Contents>> {
-    let length = handle.length()?;
-    let mut tail = [0; 12];
-    let Some(at) = length.checked_sub(12) else { return Ok(None) };
-    if handle.read_at(&mut tail, at)? < 12 || !tail.ends_with(SEALED) {
-        return Ok(None);
-    }
-    let seal = Read(&tail).u32().map_or(0, u64::from);
-    let Some(start) = length.checked_sub(seal).filter(|_| seal >= 12) else { return Ok(None) };
-    let mut bytes = vec![0; (seal - 12) as usize];
-    handle.read_at(&mut bytes, start)?;
-    let contents = parse_seal(&bytes).filter(|c| c.end == start);
-    Ok(contents.map(|c| Contents { length, ..c }))
-}
-
-fn parse_seal(bytes: &[u8]) -> Option<Contents> {
-    let (body, sum) = bytes.split_last_chunk::<4>()?;
-    if crc32c::crc32c(body) != u32::from_le_bytes(*sum) {
-        return None;
-    }
-    let mut read = Read(body);
-    if read.u32()? != SEAL {
-        return None;
-    }
-    let count = read.u32()?;
-    let index = (0..count).map(|_| Some((read.u64()?, read.u64()?))).collect::<Option<Vec<_>>>()?;
-    let (next, held, last_time, end) = (read.u64()?, read.u64()?, read.u64()? as i64, read.u64()?);
-    Some(Contents { index: Index(index), next, held, last_time, end, ..Contents::default() })
 }

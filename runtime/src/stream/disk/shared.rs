@@ -26,8 +26,8 @@ pub(super) struct Shared {
     pub(super) syncs: AtomicU64,
     /// Whether the writer waits for room on the disk.
     pub(super) full: AtomicBool,
-    /// Held while segments are given up.
-    pub(super) trimming: Mutex<()>,
+    /// Held while segments are given up: whether the removal of the last one is still to be synced.
+    pub(super) trimming: Mutex<bool>,
     /// Goes with the log.
     _lock: Option<File>,
 }

@@ -4,6 +4,7 @@ use crate::message::{Message, MessageBuilder};
 use crate::stream::Limit;
 use proptest::prelude::*;
 
+mod forged;
 mod journal;
 mod model;
 mod producers;
@@ -11,6 +12,7 @@ mod repair;
 pub(crate) mod sim;
 mod storage;
 
+use super::salt::Salt;
 use sim::{Fault, Sim};
 
 fn run<T>(future: impl Future<Output = T>) -> T {
@@ -132,7 +134,7 @@ fn damage(closed: bool) {
     let crashed = std::fs::read(&file).unwrap();
     drop(log);
     let good = if closed { std::fs::read(&file).unwrap() } else { crashed.clone() };
-    let start = segment::head(1, &Default::default()).len();
+    let start = segment::head(1, Salt::default(), &Default::default()).len();
     let length = (crashed.len() - start) / 5;
     let frames: Vec<usize> = (0..5).map(|n| start + n * length).chain(closed.then_some(crashed.len())).collect();
     for at in start..good.len() {
@@ -258,12 +260,14 @@ fn frames_give_back_what_went_in() {
         }
         let header = frame::Header { base, count: messages.len() as u32, time: 7, synced: 3, producer: 5, sequence: 9 };
         let mut bytes = Vec::new();
-        frame::encode(&mut bytes, header, &messages);
-        let (back, payload, whole) = frame::decode(&bytes).unwrap();
+        let salt = Salt::random();
+        frame::encode(&mut bytes, salt, header, &messages);
+        let (back, payload, whole) = frame::decode(&bytes, salt).unwrap();
         prop_assert_eq!((back, whole), (header, bytes.len()));
         prop_assert_eq!(frame::messages(back, payload, &mut builder).unwrap(), messages);
+        prop_assert_eq!(frame::decode(&bytes, Salt::default()), Err(frame::Broken::Damaged));
         for cut in 0..bytes.len() {
-            prop_assert!(frame::decode(&bytes[..cut]).is_err());
+            prop_assert!(frame::decode(&bytes[..cut], salt).is_err());
         }
         Ok(())
     });

@@ -6,9 +6,10 @@ use super::frame::{self, Header};
 use super::producers::{Known, Producers};
 use super::recover::Recovered;
 use super::request::Request;
+use super::salt::Salt;
 use super::segment::{self, Contents};
 use super::shared::{Segment, Shared};
-use super::{Appended, DiskError, Durability};
+use super::{Appended, DiskError, Durability, seal};
 use crate::stream::now_ns;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -212,7 +213,7 @@ impl Writer {
         let (producer, sequence) = producer.map_or((0, 0), |p| (p.producer, p.sequence));
         let header = Header { base, count, time, synced: self.synced, producer, sequence };
         let start = self.buffer.len();
-        frame::encode(&mut self.buffer, header, &request.messages);
+        frame::encode(&mut self.buffer, contents.salt, header, &request.messages);
         let whole = self.buffer.len() - start;
         if whole > frame::MOST {
             self.buffer.truncate(start);
@@ -278,13 +279,13 @@ impl Writer {
         if !self.is_unmarked() || self.shared.state().poisoned.is_some() {
             return Ok(());
         }
-        let (start, time) = {
+        let (start, time, salt) = {
             let contents = self.segment.contents();
-            (contents.end, contents.last_time)
+            (contents.end, contents.last_time, contents.salt)
         };
         let header = Header { base: self.next, count: 0, time, synced: self.synced, producer: 0, sequence: 0 };
         self.buffer.clear();
-        frame::encode(&mut self.buffer, header, &[]);
+        frame::encode(&mut self.buffer, salt, header, &[]);
         let name = segment::name(self.segment.base);
         match self.handle.append(&self.buffer).map_err(|e| DiskError::io(&name, "write to", e)) {
             Ok(()) => {
@@ -304,7 +305,7 @@ impl Writer {
         self.sync()?;
         let (seal, end) = {
             let contents = self.segment.contents();
-            (contents.seal(), contents.end)
+            (seal::encode(&contents), contents.end)
         };
         self.buffer = seal;
         self.write(end, requests)?;
@@ -322,12 +323,13 @@ impl Writer {
     }
 
     fn begin_segment(&mut self) -> Result<(), DiskError> {
-        let (base, head) = (self.next, segment::head(self.next, &self.producers));
+        let (base, salt) = (self.next, Salt::random());
+        let head = segment::head(base, salt, &self.producers);
         let files = self.shared.files.as_ref();
         segment::create(files, base, &head)?;
         let name = segment::name(base);
         self.handle = files.open(&name).map_err(|e| DiskError::io(&name, "open", e))?;
-        self.segment = Segment::new(base, Contents::empty(base, head.len() as u64));
+        self.segment = Segment::new(base, Contents::empty(base, salt, head.len() as u64));
         self.shared.state().segments.push(self.segment.clone());
         Ok(())
     }

@@ -108,9 +108,9 @@ fn behind_a_gap_at_the_end_readers_wait() {
     // The last message before an empty segment is lost.
     let (last, before) = (&names[names.len() - 1], &names[names.len() - 2]);
     let base = segment::base_of(last).unwrap();
-    let head = segment::head(base, &Default::default());
+    let head = segment::head(base, Salt::random(), &Default::default());
     damaged.set(last, head);
-    let seal = segment::read_seal(damaged.read(before).unwrap().as_ref()).unwrap().unwrap();
+    let seal = seal::read(damaged.read(before).unwrap().as_ref()).unwrap().unwrap();
     flip(&damaged, before, seal.end as usize - 1);
     let damages = repair_in(&damaged, Repair::Skip).unwrap();
     let (log, _) = damaged.open_log().unwrap();
@@ -173,7 +173,7 @@ fn a_real_directory_is_inspected_and_repaired() {
     assert_eq!((damages.len(), damages[0].seq, damages[0].next), (1, 1, Some(2)));
     assert_eq!(
         damages[0].to_string(),
-        format!("{}, byte 24: {} bytes are damaged; sequences 1 to 1 are lost", segment::name(1), damages[0].bytes)
+        format!("{}, byte 40: {} bytes are damaged; sequences 1 to 1 are lost", segment::name(1), damages[0].bytes)
     );
     assert_eq!(repair(directory.path(), Repair::Skip), Ok(damages));
     let (log, _) = Log::open(directory.path(), options).unwrap();

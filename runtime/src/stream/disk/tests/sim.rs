@@ -60,7 +60,14 @@ impl Sim {
         let state = self.0.lock().unwrap();
         let mut files = BTreeMap::new();
         // What was not synced of the directory may be there, or not.
-        let directory = if luck.is_multiple_of(2) { &state.durable } else { &state.files };
+        let mut directory = if luck.is_multiple_of(2) { state.durable.clone() } else { state.files.clone() };
+        // A removal may be there, and an earlier one not.
+        let mut removed = state.durable.iter().filter(|(name, _)| !state.files.contains_key(*name));
+        if luck % 3 == 2
+            && let Some((name, file)) = removed.find(|(name, _)| name.ends_with(".seg"))
+        {
+            directory.insert(name.clone(), file.clone());
+        }
         for (i, (name, file)) in directory.iter().enumerate() {
             let file = file.lock().unwrap();
             let mut data = file.durable.clone();

@@ -123,6 +123,42 @@ fn a_segment_that_can_not_be_removed_keeps_those_behind_it() {
     assert_eq!(sim.open_log().unwrap().0.first(), first);
 }
 
+/// A file system may keep one removal and not an earlier one.
+#[test]
+fn the_power_is_cut_at_every_operation_of_a_trim() {
+    let trimming = |fault: fn(usize) -> Fault, at: usize| {
+        let sim = Sim::default();
+        work(&sim);
+        let (log, _) = sim.open_log().unwrap();
+        let start = sim.operations();
+        sim.0.lock().unwrap().fault = Some(fault(start + at));
+        let trimmed = log.trim(25);
+        (sim.clone(), log, trimmed, sim.operations() - start)
+    };
+    let (.., whole, operations) = trimming(Fault::Power, 1000);
+    assert!(whole.unwrap() > 0 && operations >= 6, "{operations} operations");
+    for at in 0..operations {
+        for luck in 0..9 {
+            let (sim, ..) = trimming(Fault::Power, at);
+            let found = sim.after_power_cut(luck);
+            let (log, _) = found.open_log().unwrap_or_else(|e| panic!("cut at {at}, luck {luck}: {e}"));
+            let first = log.first();
+            assert!(first <= 25, "cut at {at}, luck {luck}");
+            assert_eq!(
+                contents(&log),
+                (first..31).zip(batch(first..31)).collect::<Vec<_>>(),
+                "cut at {at}, luck {luck}"
+            );
+        }
+        // A removal that was not synced is, before the next one.
+        let (sim, log, failed, _) = trimming(Fault::Once, at);
+        assert!(failed.is_err(), "operation {at}");
+        let start = sim.operations();
+        log.trim(25).unwrap();
+        assert_eq!(sim.operations() - start, operations - at, "after operation {at}");
+    }
+}
+
 /// What is left when the log closes while the disk is full is answered, with the error.
 #[test]
 fn closing_a_log_on_a_full_disk_answers_all() {
@@ -263,15 +299,17 @@ fn closing_a_log_on_a_full_disk_waits_no_longer_for_many_than_for_one() {
 fn a_message_that_ends_like_a_seal_seals_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let (log, _) = Log::open(directory.path(), LogOptions::default()).unwrap();
-    let head = segment::head(1, &Producers::default()).len() as u64;
-    // A frame's prefix and fields, then a message's length, time, subject, identifier and headers, all empty.
-    let end = head + 8 + 44 + 4 + 8 + 4 + 4 + 4;
-    let seal = segment::Contents { next: 1, end, ..segment::Contents::default() }.seal();
+    let head = segment::head(1, Salt::default(), &Producers::default()).len() as u64;
+    // A frame's prefix, salt and fields, then a message's length, time, subject, identifier and headers, all empty.
+    let end = head + 8 + 8 + 44 + 4 + 8 + 4 + 4 + 4;
+    let seal = seal::encode(&segment::Contents { next: 1, end, ..segment::Contents::default() });
     run(log.append(vec![Message::new(&seal).unwrap()])).unwrap();
     drop(log);
     let name = directory.path().join(segment::name(1));
-    let handle = std::fs::File::open(name).unwrap();
-    assert!(segment::read_seal(&handle).unwrap().is_some(), "else this test shows nothing");
+    let bytes = std::fs::read(name).unwrap();
+    // Closing the log has put a frame without messages behind it.
+    let closed = bytes.len() - 8 - 8 - 44;
+    assert!(seal::find(&bytes[..closed], Salt::default()).is_some(), "else this test shows nothing");
     assert_eq!(inspect(directory.path()), Ok(vec![]));
     let (log, recovery) = Log::open(directory.path(), LogOptions::default()).unwrap();
     assert_eq!((recovery, log.next()), (Recovery::default(), 2));
