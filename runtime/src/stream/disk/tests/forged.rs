@@ -132,3 +132,14 @@ fn a_segment_whose_head_is_wiped_out_loses_no_more_than_that() {
     assert_eq!(lost, [(base, Some(base), head as u64)]);
     assert_holds(&sim.open_log().unwrap().0, 31, &damages);
 }
+
+/// What a wiped head reads as is no salt, or messages could guess it.
+#[test]
+fn a_repair_takes_no_salt_from_a_head_that_is_wiped_out() {
+    let (directory, file, mut bytes, _) = killed(liar(3), batch(4..6));
+    bytes[segment::MAGIC.len()..segment::SALT_AT + 2 * Salt::LENGTH].fill(0);
+    fs::write(&file, &bytes).unwrap();
+    let damages = repair(directory.path(), Repair::Skip).unwrap();
+    assert_eq!(damages.iter().map(|d| (d.seq, d.next)).collect::<Vec<_>>(), [(1, None)]);
+    assert_eq!(contents(&Log::open(directory.path(), LogOptions::default()).unwrap().0), []);
+}
