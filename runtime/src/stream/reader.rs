@@ -38,14 +38,14 @@ enum Order {
     /// One shard, one key.
     Total(Shards),
     /// Whole message groups.
-    Groups(Groups),
+    Groups(Box<Groups>),
 }
 
 impl Reader {
     pub(super) fn new(name: &str, start: u64, options: CursorOptions) -> Reader {
         let ordering = options.ordering;
         let order = match (options.deliver, ordering) {
-            (Deliver::Groups { timeout, most }, _) => Order::Groups(Groups::new(timeout, most)),
+            (Deliver::Groups { timeout, most }, _) => Order::Groups(Box::new(Groups::new(timeout, most))),
             (_, Ordering::None) => Order::None { again: BTreeSet::new(), wake: Arc::default(), new: false },
             (_, Ordering::Key) => Order::Sharded(Shards::new(SHARDS)),
             (_, Ordering::Total) => Order::Total(Shards::new(1)),
